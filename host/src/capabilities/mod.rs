@@ -1,0 +1,45 @@
+//! What a guest may reach outside of itself, without wasmtime: each capability is
+//! checked against the binding's grant here, and only here.
+//!
+//! `plugins/` turns a guest's import into a call of these. With an empty grant
+//! every call is refused; a test says so for each.
+
+pub mod artifacts;
+pub mod http;
+pub mod process;
+pub mod secrets;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// What the operator grants a binding. Empty by default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Grants {
+    /// Outbound HTTP.
+    pub http: Option<http::Grant>,
+    /// Secrets, by name.
+    pub secrets: Option<secrets::Grant>,
+    /// The time.
+    pub clock: bool,
+    /// Randomness.
+    pub random: bool,
+    /// Stored bytes.
+    pub artifacts: Option<artifacts::Grant>,
+    /// Processes of the host.
+    pub process: Option<process::Grant>,
+    /// Whether a before-hook may change the object.
+    pub mutate: bool,
+}
+
+/// The host's side of all capabilities, shared by all guests.
+#[derive(Clone)]
+pub struct Services {
+    /// Outbound HTTP.
+    pub http: Arc<http::Http>,
+    /// Stored bytes.
+    pub artifacts: Arc<artifacts::Artifacts>,
+    /// Processes.
+    pub processes: Arc<process::Processes>,
+}

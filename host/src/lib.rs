@@ -1,0 +1,18 @@
+//! Chandlery: one server that keeps an organisation's releases and puts them to
+//! work, extended by sandboxed WebAssembly plugins.
+//!
+//! A request goes handler ([`api`]) → operation ([`inventory`], [`release`]) →
+//! [`store`], [`blobs`] or [`plugins`], and stops. `axum` appears only under
+//! `api`, `redb` only under `store`, `wasmtime` only under `plugins`.
+
+pub mod api;
+pub mod app;
+pub mod authz;
+pub mod blobs;
+pub mod capabilities;
+pub mod config;
+pub mod error;
+pub mod inventory;
+pub mod plugins;
+pub mod release;
+pub mod store;

@@ -1,0 +1,3 @@
+//! The `chandlery` binary.
+
+fn main() {}

@@ -1,0 +1,16 @@
+//! The types of `wit/` that the rest of the host speaks.
+
+pub use super::bindings::chandlery::{
+    host::{
+        artifacts::{ArtifactError, Info as ArtifactInfo},
+        http::{HttpError, Request as HttpRequest, Response as HttpResponse},
+        process::{
+            Output as ProcessOutput, Phase as ProcessPhase, Port, PortRequest, ProcessError,
+            Spec as ProcessSpec, State as ProcessState,
+        },
+        secrets::SecretError,
+    },
+    types::types::{
+        Diagnostic, Label, PluginError, Principal, PrincipalKind, RequestInfo, Severity, Target,
+    },
+};
