@@ -1,1 +1,7 @@
-//! release
+//! Releases: packages that are uploaded, rendered and put on a platform.
+//!
+//! A package comes as a zip ([`upload`]), is read by [`package`], its values are
+//! merged by [`values`] and rendered by [`render`] through the renderer in force;
+//! [`manifest`] reads what came out. [`model`] holds what the API shows.
+
+pub mod model;

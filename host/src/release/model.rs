@@ -1,0 +1,223 @@
+//! What the release API shows, in its own JSON shapes.
+//!
+//! Fields are declared in the order in which they are written; a null is written
+//! as a null. The same types are kept in the store, so a change here is a change
+//! of a stored format.
+
+use serde::{Deserialize, Serialize};
+
+/// A release: one version of a package's applications on a platform.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Release {
+    /// The name it was installed under.
+    pub name: String,
+    /// Counts from 1 for each name.
+    pub version: u32,
+    /// How it is.
+    pub info: Info,
+    /// The package that it was made from, whole: it outlives the package.
+    pub pkg: Package,
+    /// The values that the request gave.
+    pub config_values: ConfigValues,
+    /// What was rendered of the package and the values.
+    pub manifest: Manifest,
+    /// The platform account it is installed on.
+    pub platform_name: String,
+}
+
+/// How a release is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Info {
+    /// Its status.
+    pub status: Status,
+    /// When this version was made, in milliseconds since the Unix epoch.
+    pub first_deployed: u64,
+    /// The same; kept for the clients that read it.
+    pub last_deployed: u64,
+    /// Always null, also after a deletion: the original never sets it.
+    pub deleted: Option<u64>,
+    /// What happened last, in a sentence.
+    pub description: String,
+}
+
+/// A release's status.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// What the server thinks.
+    pub status_code: StatusCode,
+    /// What the platform says of each application: a JSON array, as text.
+    pub platform_status: Option<String>,
+}
+
+/// What the server thinks of a release. Clients fail on any other word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum StatusCode {
+    /// On its way.
+    Unknown,
+    /// Handed to the platform.
+    Deployed,
+    /// Taken off the platform.
+    Deleted,
+    /// Did not work.
+    Failed,
+}
+
+/// A package as it was read from its zip.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Package {
+    /// What it says of itself.
+    pub metadata: PackageMetadata,
+    /// What its manifest is made of, in the order of their names.
+    pub templates: Vec<Template>,
+    /// Its sub-packages, in the order of their folders' names.
+    pub dependencies: Vec<Package>,
+    /// Its default values; null where it has no values file.
+    pub config_values: Option<ConfigValues>,
+    /// Manifests that the package brings ready-made.
+    pub file_holders: Vec<FileHolder>,
+}
+
+/// What a package says of itself. Its id, its bytes and its object version are
+/// never shown.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PackageMetadata {
+    /// The version of the metadata's own form; free text.
+    pub api_version: Option<String>,
+    /// Where it was made; free text.
+    pub origin: Option<String>,
+    /// The repository that it is in; null for a sub-package.
+    pub repository_id: Option<u64>,
+    /// That repository's name.
+    pub repository_name: Option<String>,
+    /// Free text.
+    pub kind: Option<String>,
+    /// The package's name.
+    pub name: String,
+    /// The name for people.
+    pub display_name: Option<String>,
+    /// The package's version.
+    pub version: String,
+    /// Where its source is.
+    pub package_source_url: Option<String>,
+    /// Where more about it is.
+    pub package_home_url: Option<String>,
+    /// Words to find it by, in one text.
+    pub tags: Option<String>,
+    /// Who looks after it.
+    pub maintainer: Option<String>,
+    /// What it is, in a sentence.
+    pub description: Option<String>,
+    /// Carried, never checked: the blob store has its own.
+    pub sha256: Option<String>,
+    /// Where its picture is.
+    pub icon_url: Option<String>,
+}
+
+/// A template of a package.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Template {
+    /// Its file's name, without folders.
+    pub name: String,
+    /// Its text.
+    pub data: String,
+}
+
+/// Values as a person wrote them: YAML text.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConfigValues {
+    /// The text; null where none was given.
+    pub raw: Option<String>,
+}
+
+/// A file that a package brings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FileHolder {
+    /// The file's bytes, in base64.
+    pub bytes: String,
+    /// The file's name.
+    pub name: String,
+}
+
+/// What the platform is told to run: YAML documents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The text.
+    pub data: String,
+}
+
+/// Which package to install.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PackageIdentifier {
+    /// Read and not used, as in the original.
+    pub repository_name: Option<String>,
+    /// The package's name.
+    pub package_name: Option<String>,
+    /// Its version; the newest where absent or blank.
+    pub package_version: Option<String>,
+}
+
+/// How to install it.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct InstallProperties {
+    /// The name of the release.
+    pub release_name: Option<String>,
+    /// Values over the package's own.
+    pub config_values: Option<ConfigValues>,
+    /// The platform account.
+    pub platform_name: Option<String>,
+}
+
+/// A request to install a package.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct InstallRequest {
+    /// Which package.
+    pub package_identifier: Option<PackageIdentifier>,
+    /// How.
+    pub install_properties: Option<InstallProperties>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_is_written_in_the_documented_order_with_its_nulls() {
+        let metadata = PackageMetadata { name: "log".into(), ..PackageMetadata::default() };
+
+        let text = serde_json::to_string(&metadata).unwrap();
+
+        assert_eq!(
+            text,
+            concat!(
+                r#"{"apiVersion":null,"origin":null,"repositoryId":null,"repositoryName":null,"#,
+                r#""kind":null,"name":"log","displayName":null,"version":"","#,
+                r#""packageSourceUrl":null,"packageHomeUrl":null,"tags":null,"maintainer":null,"#,
+                r#""description":null,"sha256":null,"iconUrl":null}"#,
+            )
+        );
+    }
+
+    #[test]
+    fn a_status_code_is_upper_case() {
+        assert_eq!(serde_json::to_string(&StatusCode::Deployed).unwrap(), r#""DEPLOYED""#);
+    }
+
+    #[test]
+    fn an_install_request_may_leave_out_or_null_what_it_does_not_need() {
+        let text = r#"{"installProperties":{"configValues":null,"releaseName":"a","more":1}}"#;
+
+        let request: InstallRequest = serde_json::from_str(text).unwrap();
+
+        assert_eq!(request.package_identifier, None);
+        assert_eq!(request.install_properties.unwrap().release_name.as_deref(), Some("a"));
+    }
+}
