@@ -1,7 +1,7 @@
 //! Everything that outlives the process but bytes. The only code that knows redb.
 
+pub mod outbox;
 pub mod packages;
-
 mod view;
 
 pub use view::{Change, Record, Row, Table, Take, View, decode, encode, find, keep, key, prefix};

@@ -1,0 +1,114 @@
+//! What after-hooks are still to hear: events, durable with the change that they
+//! tell of, until every hook that wanted them has them.
+//!
+//! An operation calls [`announce`] inside its write's closure, so an event exists
+//! exactly when its change does. Nothing is kept where no hook wants it.
+//! `crate::outbox` delivers: it takes what is [`due`] and [`settle`]s it.
+//!
+//! Events of one target form a *lane* of a hook. Only the first event of a lane
+//! is ever due, so a later one cannot overtake it; lanes do not wait for each
+//! other. What a hook never takes ends in its dead letters. Both a hook's queue
+//! and its dead letters are bounded in rows and in bytes.
+
+mod deliveries;
+mod records;
+
+pub use deliveries::{Fate, Pending, dead_letters, due, next_due, queues, settle};
+pub use records::{DeadLetter, Event, Queue};
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::{Change, Table, find, keep};
+use crate::{
+    authz::{Permit, Principal, Target},
+    error::Result,
+    plugins::PluginSet,
+};
+
+use self::records::{Delivery, Numbers, ordinal};
+
+/// `"numbers"` → the last sequence number given.
+const NUMBERS: Table = Table("outbox_numbers");
+
+/// At most this many events wait for a hook, and this many bytes. An event for a
+/// full queue goes straight to the dead letters.
+const WAITING_MAX: u64 = 100_000;
+const WAITING_BYTES_MAX: u64 = 256 << 20;
+
+/// Something that happened, and who wants to hear of it.
+#[derive(Clone, Debug)]
+pub struct Announcement {
+    /// The event's id: the same on every attempt to deliver it.
+    id: String,
+    action: String,
+    target: Target,
+    actor: Principal,
+    object: Option<serde_json::Value>,
+    /// The hooks of the request's generation of plugins that want the action.
+    hooks: Vec<String>,
+}
+
+impl Announcement {
+    /// What `permit` allowed, told to the after-hooks that were in force when the
+    /// request began. `object` is what is stored, in the API's own shape.
+    pub fn of(permit: &Permit, object: Option<serde_json::Value>) -> Self {
+        let Permit { caller, action, target, .. } = permit;
+        Self::new(&caller.plugins, action, target.clone(), caller.principal.clone(), object)
+    }
+
+    /// What the server did on its own, told to the after-hooks of `plugins`.
+    pub fn new(
+        plugins: &PluginSet,
+        action: &str,
+        target: Target,
+        actor: Principal,
+        object: Option<serde_json::Value>,
+    ) -> Self {
+        let hooks = plugins.after_hooks(action);
+        let id = uuid::Uuid::new_v4().to_string();
+        Announcement { id, action: action.to_owned(), target, actor, object, hooks }
+    }
+}
+
+/// Gives the event a number and keeps it for each hook that wants it. Call it in
+/// the closure of the write that it tells of.
+pub fn announce(change: &mut dyn Change, announcement: &Announcement) -> Result<()> {
+    if announcement.hooks.is_empty() {
+        return Ok(());
+    }
+    let at = now_ms();
+    let sequence = next_sequence(change)?;
+    let event = Event::new(announcement, sequence, at);
+    let bytes = super::encode(&event);
+    let size = bytes.len() as u64;
+
+    let mut taken = false;
+    for hook in &announcement.hooks {
+        let queue = deliveries::queue(change, hook)?;
+        if queue.waiting >= WAITING_MAX || queue.waiting_bytes + size > WAITING_BYTES_MAX {
+            let why = format!("{} events already wait for this hook", queue.waiting);
+            deliveries::bury(change, hook, &event, 0, why, at)?;
+            continue;
+        }
+        deliveries::enqueue(change, hook, &event, Delivery { bytes: size })?;
+        taken = true;
+    }
+    if taken {
+        change.put(deliveries::EVENTS, ordinal(sequence).as_bytes(), bytes);
+    }
+    Ok(())
+}
+
+fn next_sequence(change: &mut dyn Change) -> Result<u64> {
+    let mut numbers = find::<Numbers>(change, NUMBERS, b"numbers")?.unwrap_or_default();
+    numbers.last += 1;
+    keep(change, NUMBERS, b"numbers", &numbers);
+    Ok(numbers.last)
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
+
+#[cfg(test)]
+mod tests;

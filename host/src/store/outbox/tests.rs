@@ -1,0 +1,221 @@
+use std::collections::{BTreeMap, HashSet};
+
+use super::{
+    super::{Row, Take, View},
+    *,
+};
+use crate::plugins::types::PrincipalKind;
+
+/// A state of the store that is nothing but a map.
+#[derive(Default)]
+struct Memory(BTreeMap<(Table, Vec<u8>), Vec<u8>>);
+
+impl View for Memory {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        Ok(self.0.get(&(table, key.to_vec())).cloned())
+    }
+
+    fn range(&self, table: Table, from: &[u8], to: &[u8], take: Take) -> Result<Vec<Row>> {
+        let rows = self.0.iter().filter(|((it, key), _)| {
+            *it == table && key.as_slice() >= from && (to.is_empty() || key.as_slice() < to)
+        });
+        let rows = rows.map(|((_, key), value)| (key.clone(), value.clone()));
+        let mut rows = rows.collect::<Vec<_>>();
+        if take.reverse {
+            rows.reverse();
+        }
+        rows.truncate(take.limit);
+        Ok(rows)
+    }
+}
+
+impl Change for Memory {
+    fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
+        self.0.insert((table, key.to_vec()), value);
+    }
+
+    fn delete(&mut self, table: Table, key: &[u8]) {
+        self.0.remove(&(table, key.to_vec()));
+    }
+}
+
+impl Memory {
+    fn announce(&mut self, hooks: &[&str], name: &str) {
+        announce(self, &announcement(hooks, name, "")).unwrap();
+    }
+
+    fn due(&self, hook: &str) -> Vec<Pending> {
+        due(self, hook, now_ms(), &HashSet::new(), 64, 1 << 20).unwrap()
+    }
+
+    fn settle(&mut self, hook: &str, fate: impl Fn(&Pending) -> Fate) {
+        let fates = self.due(hook).into_iter().map(|it| (it.clone(), fate(&it))).collect();
+        settle(self, hook, fates, now_ms()).unwrap();
+    }
+
+    fn rows(&self, table: &'static str) -> usize {
+        self.0.keys().filter(|(it, _)| *it == Table(table)).count()
+    }
+}
+
+fn announcement(hooks: &[&str], name: &str, padding: &str) -> Announcement {
+    Announcement {
+        id: uuid::Uuid::new_v4().to_string(),
+        action: "inventory:version:register".to_owned(),
+        target: Target {
+            kind: "version".to_owned(),
+            namespace: "acme".to_owned(),
+            name: name.to_owned(),
+            version: Some("1.0".to_owned()),
+            labels: Vec::new(),
+        },
+        actor: Principal {
+            id: "user:ana".to_owned(),
+            kind: PrincipalKind::User,
+            groups: Vec::new(),
+            roles: Vec::new(),
+            claims: Vec::new(),
+        },
+        object: Some(serde_json::json!({ "name": name, "padding": padding })),
+        hooks: hooks.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn names(pending: &[Pending]) -> Vec<(&str, u64, u32)> {
+    pending
+        .iter()
+        .map(|it| (it.event.target.name.as_str(), it.event.sequence, it.attempt))
+        .collect()
+}
+
+#[test]
+fn nothing_is_kept_where_no_hook_wants_it() {
+    let mut store = Memory::default();
+    store.announce(&[], "web");
+    assert_eq!(store.0.len(), 0);
+}
+
+#[test]
+fn an_event_goes_when_the_last_hook_has_it() {
+    let mut store = Memory::default();
+    store.announce(&["mail", "chat"], "web");
+    assert_eq!(names(&store.due("mail")), [("web", 1, 1)]);
+
+    store.settle("mail", |_| Fate::Delivered);
+    assert_eq!(names(&store.due("mail")), []);
+    assert_eq!(names(&store.due("chat")), [("web", 1, 1)]);
+    assert_eq!(store.rows("outbox_events"), 1);
+
+    store.settle("chat", |_| Fate::Delivered);
+    assert_eq!(
+        queues(&store).unwrap().iter().map(|it| it.1).collect::<Vec<_>>(),
+        [Queue::default(), Queue::default()]
+    );
+    for table in ["outbox_events", "outbox_rows", "outbox_lanes", "outbox_due"] {
+        assert_eq!(store.rows(table), 0, "{table}");
+    }
+}
+
+#[test]
+fn a_later_event_of_a_target_waits_for_the_earlier_one_and_others_do_not() {
+    let mut store = Memory::default();
+    for name in ["web", "web", "api"] {
+        store.announce(&["mail"], name);
+    }
+    assert_eq!(names(&store.due("mail")), [("web", 1, 1), ("api", 3, 1)]);
+
+    let later = now_ms() + 60_000;
+    store.settle("mail", |it| match it.event.target.name.as_str() {
+        "web" => Fate::Later(later),
+        _ => Fate::Delivered,
+    });
+    assert_eq!(names(&store.due("mail")), []);
+    assert_eq!(next_due(&store, "mail", now_ms()).unwrap(), Some(later));
+
+    let then = due(&store, "mail", later, &HashSet::new(), 64, 1 << 20).unwrap();
+    assert_eq!(names(&then), [("web", 1, 2)]);
+    settle(&mut store, "mail", vec![(then[0].clone(), Fate::Delivered)], now_ms()).unwrap();
+    assert_eq!(names(&store.due("mail")), [("web", 2, 1)]);
+}
+
+#[test]
+fn a_busy_lane_is_passed_over_and_a_batch_is_bounded() {
+    let mut store = Memory::default();
+    for name in ["a", "b", "c", "d"] {
+        announce(&mut store, &announcement(&["mail"], name, &"x".repeat(1000))).unwrap();
+    }
+    let first = store.due("mail")[0].lane.clone();
+    let busy = HashSet::from([first]);
+    let found = |limit, bytes| due(&store, "mail", now_ms(), &busy, limit, bytes).unwrap().len();
+    assert_eq!(found(64, 1 << 20), 3);
+    assert_eq!(found(2, 1 << 20), 2);
+    assert_eq!(found(64, 3000), 2);
+    assert_eq!(found(64, 1), 1);
+}
+
+#[test]
+fn what_is_given_up_is_kept_whole_with_its_reason() {
+    let mut store = Memory::default();
+    store.announce(&["mail"], "web");
+    store.settle("mail", |_| Fate::Dead("no such address".to_owned()));
+
+    let letters = dead_letters(&store, "mail", 10).unwrap();
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].reason, "no such address");
+    assert_eq!(letters[0].attempts, 1);
+    assert_eq!(letters[0].event.object.as_ref().unwrap()["name"], "web");
+    assert_eq!((store.rows("outbox_events"), store.rows("outbox_rows")), (0, 0));
+}
+
+#[test]
+fn the_oldest_dead_letters_go_when_there_are_too_many_bytes() {
+    let mut store = Memory::default();
+    for name in ["a", "b", "c"] {
+        store.announce(&["mail"], name);
+        store.settle("mail", |_| Fate::Dead("no".to_owned()));
+    }
+    let mut queue = queues(&store).unwrap()[0].1;
+    queue.dead_bytes = deliveries::DEAD_BYTES_MAX;
+    keep(&mut store, deliveries::QUEUES, b"mail", &queue);
+
+    store.announce(&["mail"], "d");
+    store.settle("mail", |_| Fate::Dead("no".to_owned()));
+    let letters = dead_letters(&store, "mail", 10).unwrap();
+    assert_eq!(letters.iter().map(|it| it.event.sequence).collect::<Vec<_>>(), [4, 3, 2]);
+    assert_eq!(queues(&store).unwrap()[0].1.dead, 3);
+}
+
+#[test]
+fn an_event_for_a_full_queue_goes_to_the_dead_letters() {
+    let fill = [
+        Queue { waiting: WAITING_MAX, ..Queue::default() },
+        Queue { waiting_bytes: WAITING_BYTES_MAX, ..Queue::default() },
+    ];
+    for full in fill {
+        let mut store = Memory::default();
+        keep(&mut store, deliveries::QUEUES, b"mail", &full);
+        store.announce(&["mail", "chat"], "web");
+
+        assert_eq!(names(&store.due("mail")), []);
+        assert_eq!(names(&store.due("chat")), [("web", 1, 1)]);
+        let letter = dead_letters(&store, "mail", 1).unwrap().remove(0);
+        assert_eq!((letter.attempts, letter.event.sequence), (0, 1));
+        assert!(letter.reason.contains("already wait"), "{}", letter.reason);
+
+        store.settle("chat", |_| Fate::Delivered);
+        assert_eq!(store.rows("outbox_events"), 0);
+    }
+}
+
+#[test]
+fn settling_twice_changes_nothing() {
+    let mut store = Memory::default();
+    store.announce(&["mail"], "web");
+    store.announce(&["mail"], "web");
+    let first = store.due("mail");
+    for _ in 0..2 {
+        settle(&mut store, "mail", vec![(first[0].clone(), Fate::Delivered)], now_ms()).unwrap();
+    }
+    assert_eq!(names(&store.due("mail")), [("web", 2, 1)]);
+    assert_eq!(queues(&store).unwrap()[0].1.waiting, 1);
+}
