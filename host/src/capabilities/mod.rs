@@ -4,8 +4,10 @@
 //! `plugins/` turns a guest's import into a call of these. With an empty grant
 //! every call is refused; a test says so for each.
 
+pub mod address;
 pub mod artifacts;
 pub mod http;
+mod origin;
 pub mod process;
 pub mod secrets;
 

@@ -2,6 +2,7 @@
 
 pub mod outbox;
 pub mod packages;
+pub mod processes;
 mod view;
 
 pub use view::{Change, Record, Row, Table, Take, View, decode, encode, find, keep, key, prefix};
