@@ -1,8 +1,29 @@
 //! Everything a request can reach, built once at start-up.
 
-use std::sync::Arc;
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use crate::{blobs::Blobs, config::Config, plugins::Plugins, store::Store};
+use tokio::sync::Mutex;
+
+use crate::{
+    blobs::Blobs,
+    capabilities::{Services, artifacts::Artifacts, http::Http, process::Processes},
+    config::Config,
+    error::{Error, Result},
+    plugins::{Binding, Plugins},
+    store::Store,
+    tasks::Tasks,
+};
+
+/// How long the answer to "can the store be written to?" is believed.
+const STORE_CHECK_KEPT: Duration = Duration::from_secs(1);
+/// How long that question may take.
+const STORE_CHECK_LIMIT: Duration = Duration::from_secs(5);
+/// How long background work may take to end.
+const TASKS_LIMIT: Duration = Duration::from_secs(10);
 
 /// The running server's parts.
 pub struct App {
@@ -14,4 +35,98 @@ pub struct App {
     pub blobs: Blobs,
     /// The plugin runtime and the set in force.
     pub plugins: Plugins,
+    /// What runs beside the requests.
+    pub tasks: Tasks,
+    store_checked: Mutex<Option<(Instant, Option<String>)>>,
+}
+
+/// One answer to "is the server fit for work?"
+pub struct Check {
+    /// What was looked at.
+    pub name: &'static str,
+    /// What is wrong with it, if anything.
+    pub failure: Option<String>,
+}
+
+/// Starts the server's parts, with the plugins that the settings name.
+pub async fn start(config: Config) -> Result<Arc<App>> {
+    let bindings = crate::config::plugins::bindings(&config).await?;
+    start_with(config, bindings).await
+}
+
+/// Starts the server's parts with exactly these plugins. For tests and tools.
+pub async fn start_with(config: Config, bindings: Vec<Binding>) -> Result<Arc<App>> {
+    make_folder(&config.data).await?;
+    let store = Store::open(&config.data.join("store")).await?;
+    let blobs = Blobs::open(&config.data.join("blobs")).await?;
+    let services = services(&config, &store, &blobs).await?;
+    let key = store.server_key("plugin-cache").await?;
+    let plugins = Plugins::start(&config.data.join("cache"), key, services)?;
+    plugins.swap(plugins.build(bindings).await?);
+
+    let app = Arc::new(App {
+        config: Arc::new(config),
+        store,
+        blobs,
+        plugins,
+        tasks: Tasks::default(),
+        store_checked: Mutex::new(None),
+    });
+    Ok(app)
+}
+
+impl App {
+    /// Ends the background work and closes the store. What was acknowledged is
+    /// durable already; this only makes the end a quiet one.
+    pub async fn stop(&self) -> Result<()> {
+        for late in self.tasks.stop(TASKS_LIMIT).await {
+            tracing::warn!(task = late, "background work was cut off");
+        }
+        self.store.close().await
+    }
+
+    /// Looks at everything that the server needs to be fit for work.
+    pub async fn readiness(&self) -> Vec<Check> {
+        let store = Check { name: "store", failure: self.store_failure().await };
+        let plugins = Check { name: "plugins", failure: None };
+        let tasks = self.tasks.states().into_iter().map(|(name, running)| Check {
+            name,
+            failure: (!running).then(|| "it does not run any more".to_owned()),
+        });
+        [store, plugins].into_iter().chain(tasks).collect()
+    }
+
+    /// Tries to write, but not more often than once a second.
+    async fn store_failure(&self) -> Option<String> {
+        let mut checked = self.store_checked.lock().await;
+        if let Some((at, failure)) = checked.as_ref()
+            && at.elapsed() < STORE_CHECK_KEPT
+        {
+            return failure.clone();
+        }
+        let write = self.store.write_unaudited(|_| Ok(()));
+        let failure = match tokio::time::timeout(STORE_CHECK_LIMIT, write).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("a write took too long".to_owned()),
+        };
+        *checked = Some((Instant::now(), failure.clone()));
+        failure
+    }
+}
+
+async fn services(config: &Config, store: &Store, blobs: &Blobs) -> Result<Services> {
+    let work = config.data.join("work");
+    let processes = Processes::open(store.clone(), blobs.clone(), work).await?;
+    Ok(Services {
+        http: Arc::new(Http::new()),
+        artifacts: Arc::new(Artifacts { store: store.clone(), blobs: blobs.clone() }),
+        processes: Arc::new(processes),
+    })
+}
+
+async fn make_folder(folder: &Path) -> Result<()> {
+    tokio::fs::create_dir_all(folder).await.map_err(|it| {
+        Error::invalid("data", format!("the folder `{}` cannot be made: {it}", folder.display()))
+    })
 }

@@ -16,3 +16,4 @@ pub mod inventory;
 pub mod plugins;
 pub mod release;
 pub mod store;
+pub mod tasks;

@@ -1,5 +1,7 @@
 //! Settings: one file (TOML), `CHANDLERY_…` variables, flags; the flag wins.
 
+pub mod plugins;
+
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -16,14 +18,41 @@ pub struct Config {
     pub data: PathBuf,
     /// Offers what only a test system should: wiping the store.
     pub dev: bool,
+    /// Listens on other addresses than loopback although nobody has to say who
+    /// they are. Only for a network where the policy in force may trust everyone.
+    pub allow_unauthenticated_network: bool,
+    /// What is logged, and how.
+    pub log: Log,
     /// Limits on what clients may send.
     pub limits: Limits,
+    /// How long clients may take.
+    pub timeouts: Timeouts,
     /// Plugins, besides and instead of the shipped ones.
     pub plugins: Vec<PluginConfig>,
     /// Platforms to install releases on: kind → account name → the account's settings.
     pub platforms: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
     /// Where resources of applications may come from.
     pub resources: Resources,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `info`, or finer: `info,chandlery::plugins=debug`.
+    pub level: String,
+    /// `human` or `json`.
+    pub format: LogFormat,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For eyes.
+    Human,
+    /// For machines: one JSON object a line.
+    Json,
 }
 
 /// Limits on what clients may send.
@@ -36,6 +65,30 @@ pub struct Limits {
     pub package_bytes_max: u64,
     /// Connections at once.
     pub connections_max: usize,
+    /// Connections at once from one address; 0 means no limit of its own.
+    pub connections_per_address_max: usize,
+    /// Requests being worked on at once.
+    pub requests_max: usize,
+    /// The head of an HTTP/1.1 request, in bytes.
+    pub head_bytes_max: usize,
+    /// Bytes of a body that must arrive each second, once `timeouts.body_ms` is over.
+    pub body_bytes_per_second_min: u64,
+}
+
+/// How long clients may take.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    /// For the head of a request, from its first byte, in milliseconds.
+    pub head_ms: u64,
+    /// Between requests, in milliseconds.
+    pub idle_ms: u64,
+    /// The span over which the rate of a body is judged, in milliseconds.
+    pub body_ms: u64,
+    /// Without taking a byte of the answer, in milliseconds.
+    pub write_ms: u64,
+    /// For requests that are under way when the server is told to stop, in milliseconds.
+    pub drain_ms: u64,
 }
 
 /// A plugin to put to work.
@@ -81,7 +134,10 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 7577)),
             data: PathBuf::from("./data"),
             dev: false,
+            allow_unauthenticated_network: false,
+            log: Log::default(),
             limits: Limits::default(),
+            timeouts: Timeouts::default(),
             plugins: Vec::new(),
             platforms: BTreeMap::new(),
             resources: Resources::default(),
@@ -91,6 +147,32 @@ impl Default for Config {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { json_bytes_max: 1 << 20, package_bytes_max: 512 << 20, connections_max: 4096 }
+        Limits {
+            json_bytes_max: 1 << 20,
+            package_bytes_max: 512 << 20,
+            connections_max: 4096,
+            connections_per_address_max: 0,
+            requests_max: 512,
+            head_bytes_max: 64 << 10,
+            body_bytes_per_second_min: 1 << 10,
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts {
+            head_ms: 10_000,
+            idle_ms: 60_000,
+            body_ms: 5_000,
+            write_ms: 30_000,
+            drain_ms: 30_000,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log { level: "info".to_owned(), format: LogFormat::Human }
     }
 }

@@ -1,0 +1,121 @@
+//! Which API a path belongs to, and how that API says what no handler says:
+//! that there is no such route, that a request makes no sense, that the server
+//! broke.
+
+use axum::{
+    Json,
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// An API with words of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    /// The Escape Inventory's, and our own beside it.
+    Inventory,
+    /// Spring Cloud Skipper's.
+    Release,
+}
+
+impl Family {
+    /// The family of a path.
+    pub(super) fn of(path: &str) -> Family {
+        let release = |root: &str| {
+            path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let roots = ["/api/release", "/api/package", "/api/about", "/actuator"];
+        match path == "/api" || roots.into_iter().any(release) || skipper_repository(path) {
+            true => Family::Release,
+            false => Family::Inventory,
+        }
+    }
+
+    /// There is no such route.
+    pub(super) fn no_route(self, path: &str) -> Response {
+        match self {
+            Family::Inventory => plain(StatusCode::NOT_FOUND, "404 page not found\n"),
+            Family::Release => failure(StatusCode::NOT_FOUND, "No message available", path),
+        }
+    }
+
+    /// There is such a route, but not with that method.
+    pub(super) fn no_method(self, path: &str, method: &str) -> Response {
+        match self {
+            Family::Inventory => self.no_route(path),
+            Family::Release => {
+                let message = format!("Request method '{method}' not supported");
+                failure(StatusCode::METHOD_NOT_ALLOWED, &message, path)
+            }
+        }
+    }
+
+    /// The request itself is wrong, or too much.
+    pub(super) fn refused(self, status: StatusCode, why: &str, path: &str) -> Response {
+        match self {
+            Family::Inventory => (status, why.to_owned()).into_response(),
+            Family::Release => failure(status, why, path),
+        }
+    }
+
+    /// A handler panicked.
+    pub(super) fn broken(self, path: &str) -> Response {
+        match self {
+            Family::Inventory => {
+                let text = HeaderValue::from_static("text/plain; charset=utf-8");
+                let mut answer = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+                answer.headers_mut().insert(header::CONTENT_TYPE, text);
+                answer
+            }
+            Family::Release => {
+                failure(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error", path)
+            }
+        }
+    }
+}
+
+/// `/api/packageMetadata`, `/api/repositories`, ...: Skipper's repositories.
+fn skipper_repository(path: &str) -> bool {
+    let first = path.strip_prefix("/api/").map(|it| it.split('/').next().unwrap_or_default());
+    matches!(first, Some("packageMetadata" | "repositories" | "deployers" | "releases" | "profile"))
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (status, headers, Body::from(text)).into_response()
+}
+
+fn failure(status: StatusCode, message: &str, path: &str) -> Response {
+    let now = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+    let body = json!({
+        "timestamp": now,
+        "status": status.as_u16(),
+        "error": status.canonical_reason().unwrap_or_default(),
+        "message": message,
+        "path": path,
+    });
+    (status, Json(body)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_tells_its_family() {
+        for path in ["/api", "/api/release", "/api/release/list", "/api/about", "/actuator/info"] {
+            assert_eq!(Family::of(path), Family::Release, "{path}");
+        }
+        for path in ["/api/package/upload", "/api/packageMetadata/1", "/api/releases"] {
+            assert_eq!(Family::of(path), Family::Release, "{path}");
+        }
+        for path in ["/", "/api/v1/inventory/", "/api/aboutx", "/api/releasex", "/health"] {
+            assert_eq!(Family::of(path), Family::Inventory, "{path}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Counts and times requests, logs one line for each, and shows all metrics.
+//!
+//! Labels come from closed sets only (known methods, route patterns, status
+//! codes), so that no client can make the number of series grow.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
+
+use axum::{
+    body::Body,
+    extract::MatchedPath,
+    http::{Method, Request, header},
+    response::{IntoResponse, Response},
+};
+use metrics::{counter, describe_counter, describe_histogram, histogram};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+use super::caller::{Peer, RequestId};
+
+/// Upper bounds of the latency buckets, in seconds.
+const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+
+/// Starts collecting; once a process.
+pub(super) fn start() {
+    HANDLE.get_or_init(|| {
+        let recorder = PrometheusBuilder::new().set_buckets(&BUCKETS).ok()?.build_recorder();
+        let handle = recorder.handle();
+        metrics::set_global_recorder(recorder).ok()?;
+        describe();
+        Some(handle)
+    });
+}
+
+fn describe() {
+    describe_counter!("escape_downloads", "Packages downloaded");
+    describe_counter!("escape_uploads", "Packages uploaded");
+    describe_counter!("escape_http_responses_total", "Answers, by status code and method");
+    describe_histogram!("escape_http_responses_latency", "Seconds until an answer began");
+    describe_counter!("chandlery_requests_total", "Answers, by route, method and status code");
+    describe_histogram!("chandlery_request_seconds", "Seconds until an answer began, by route");
+    counter!("escape_downloads").absolute(0);
+    counter!("escape_uploads").absolute(0);
+}
+
+/// Any method on `/metrics`: the metrics in Prometheus' text format.
+pub(super) async fn metrics() -> Response {
+    let text = HANDLE.get().and_then(Option::as_ref).map(|it| {
+        it.run_upkeep();
+        it.render()
+    });
+    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (kind, text.unwrap_or_default()).into_response()
+}
+
+/// One request and its answer, as the log and the metrics see them.
+pub(super) struct Exchange {
+    method: Method,
+    path: String,
+    remote: Option<Peer>,
+    id: String,
+    began: Instant,
+}
+
+impl Exchange {
+    /// Notes what is known at the beginning.
+    pub(super) fn begin(request: &Request<Body>, id: &RequestId) -> Exchange {
+        Exchange {
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            remote: request.extensions().get::<Peer>().copied(),
+            id: id.0.clone(),
+            began: Instant::now(),
+        }
+    }
+
+    /// Counts and logs it.
+    pub(super) fn end(self, answer: &Response) {
+        let took = self.began.elapsed();
+        let status = answer.status().as_u16();
+        let code = status.to_string();
+        let method = known(&self.method);
+        let route = answer.extensions().get::<MatchedPath>();
+        let route: Arc<str> = Arc::from(route.map_or("none", MatchedPath::as_str));
+
+        let labels = [("code", code.clone()), ("method", method.to_owned())];
+        counter!("escape_http_responses_total", &labels).increment(1);
+        histogram!("escape_http_responses_latency", &labels).record(took);
+        counter!("chandlery_requests_total",
+            "route" => route.clone(), "method" => method, "code" => code)
+        .increment(1);
+        histogram!("chandlery_request_seconds", "route" => route, "method" => method).record(took);
+
+        let duration_ms = (took.as_secs_f64() * 1e6).round() / 1e3;
+        let remote = self.remote.map(|it| it.0.to_string()).unwrap_or_default();
+        tracing::info!(
+            target: "chandlery::http",
+            method = %self.method,
+            path = self.path,
+            status,
+            duration_ms,
+            request_id = self.id,
+            remote,
+            "request"
+        );
+    }
+}
+
+/// A method as a label: clients may make up others.
+fn known(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "DELETE" => "DELETE",
+        "PATCH" => "PATCH",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}

@@ -1,0 +1,1 @@
+//! Tests over HTTP, a folder for each family.
