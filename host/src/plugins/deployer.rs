@@ -1,5 +1,19 @@
 //! Deployers: the `chandlery:plugin/deployment-platform` world.
 
+use std::{sync::Arc, time::Duration};
+
+use wasmtime::Store;
+
+use super::{
+    bound::{Bound, Linked},
+    failure::Failure,
+    guest::Guest,
+    limits::HANDLE_BYTES_MAX,
+    meter::Function,
+    types::{Diagnostic, PluginError},
+};
+use crate::error::Result;
+
 mod bindings {
     #![allow(missing_docs, reason = "generated from wit/, which is documented")]
     wasmtime::component::bindgen!({
@@ -24,3 +38,175 @@ mod bindings {
 pub use bindings::exports::chandlery::plugin::deployer::{
     App, AppStatus, Artifact, Features, Instance, LogPage, Placement, Scope, State,
 };
+
+/// Instances and findings in an answer, at most; the rest is cut.
+const INSTANCES_MAX: usize = 1_000;
+const FINDINGS_MAX: usize = 1_000;
+const DESCRIPTION_CHARS_MAX: usize = 2_000;
+// A stop that needs as long as it was given must still be able to say so.
+const AFTER_STOP: Duration = Duration::from_secs(5);
+
+/// What a deployer says: an answer, or its own failure.
+type Said<T> = std::result::Result<T, PluginError>;
+
+/// A deployer in force. Every call is made in a fresh guest, within the binding's
+/// limits.
+pub struct Deployer {
+    pub(super) bound: Arc<Bound>,
+    pre: bindings::DeploymentPlatformPre<Guest>,
+}
+
+impl Deployer {
+    /// Takes a linked component whose exports are those of the world.
+    pub(super) fn new(bound: Arc<Bound>, linked: Linked) -> wasmtime::Result<Deployer> {
+        Ok(Deployer { bound, pre: bindings::DeploymentPlatformPre::new(linked)? })
+    }
+
+    /// The SHA-256 of the component.
+    pub fn digest(&self) -> &str {
+        &self.bound.digest
+    }
+
+    /// Describes an account.
+    pub async fn describe(&self, scope: &Scope) -> Result<String> {
+        let text = self
+            .call(Function::Describe, self.bound.limits.wall, |mut store| async move {
+                let guest = self.guest(&mut store).await?;
+                guest.chandlery_plugin_deployer().call_describe(&mut store, scope).await
+            })
+            .await?;
+        Ok(text.chars().take(DESCRIPTION_CHARS_MAX).collect())
+    }
+
+    /// Checks applications before anything is started.
+    pub async fn validate(&self, scope: &Scope, apps: &[App]) -> Result<Vec<Diagnostic>> {
+        let mut findings = self
+            .call(Function::Validate, self.bound.limits.wall, |mut store| async move {
+                let guest = self.guest(&mut store).await?;
+                guest.chandlery_plugin_deployer().call_validate(&mut store, scope, apps).await
+            })
+            .await?;
+        findings.truncate(FINDINGS_MAX);
+        Ok(findings)
+    }
+
+    /// Starts an application.
+    pub async fn deploy(
+        &self,
+        scope: &Scope,
+        app: &App,
+        current: Option<&str>,
+    ) -> Result<Said<Placement>> {
+        let current = current.map(str::to_owned);
+        self.call(Function::Deploy, self.bound.limits.wall, |mut store| async move {
+            let guest = self.guest(&mut store).await?;
+            let deployer = guest.chandlery_plugin_deployer();
+            let said = deployer.call_deploy(&mut store, scope, app, current.as_ref()).await?;
+            match said {
+                Ok(placement) => Ok(Ok(checked_placement(placement).map_err(Failure::carried)?)),
+                Err(own) => Ok(Err(own)),
+            }
+        })
+        .await
+    }
+
+    /// Ends an application. `limit` covers its graceful stop.
+    pub async fn undeploy(
+        &self,
+        scope: &Scope,
+        handle: &str,
+        limit: Duration,
+    ) -> Result<Said<AppStatus>> {
+        let wall = limit.max(self.bound.limits.wall).saturating_add(AFTER_STOP);
+        let handle = handle.to_owned();
+        self.call(Function::Undeploy, wall, |mut store| async move {
+            let guest = self.guest(&mut store).await?;
+            let deployer = guest.chandlery_plugin_deployer();
+            Ok(deployer.call_undeploy(&mut store, scope, &handle).await?.map(bounded))
+        })
+        .await
+    }
+
+    /// Looks at applications, in one call. One answer a handle.
+    pub async fn status(&self, scope: &Scope, handles: &[String]) -> Result<Vec<Said<AppStatus>>> {
+        self.call(Function::Status, self.bound.limits.wall, |mut store| async move {
+            let guest = self.guest(&mut store).await?;
+            let deployer = guest.chandlery_plugin_deployer();
+            let said = deployer.call_status(&mut store, scope, handles).await?;
+            if said.len() != handles.len() {
+                let why = format!("it gave {} answers for {} handles", said.len(), handles.len());
+                return Err(Failure::Answer(why).carried());
+            }
+            Ok(said.into_iter().map(|it| it.map(bounded)).collect())
+        })
+        .await
+    }
+
+    /// Reads a log.
+    pub async fn logs(
+        &self,
+        scope: &Scope,
+        handle: &str,
+        instance: Option<&str>,
+        cursor: Option<&str>,
+        limit_bytes: u32,
+    ) -> Result<Said<LogPage>> {
+        // Half of what fits through: the text comes beside other things.
+        let limit_bytes = limit_bytes.min(self.bound.limits.transfer_bytes as u32 / 2);
+        let handle = handle.to_owned();
+        self.call(Function::Logs, self.bound.limits.wall, |mut store| async move {
+            let guest = self.guest(&mut store).await?;
+            guest
+                .chandlery_plugin_deployer()
+                .call_logs(&mut store, scope, &handle, instance, cursor, limit_bytes)
+                .await
+        })
+        .await
+    }
+
+    async fn guest(
+        &self,
+        store: &mut Store<Guest>,
+    ) -> wasmtime::Result<bindings::DeploymentPlatform> {
+        let guest = self.pre.instantiate_async(&mut *store).await?;
+        guest
+            .chandlery_plugin_lifecycle()
+            .call_configure(&mut *store, &self.bound.settings)
+            .await?
+            .map_err(|why| Failure::Settings(why).carried())?;
+        Ok(guest)
+    }
+
+    async fn call<T, F>(
+        &self,
+        function: Function,
+        wall: Duration,
+        work: impl FnOnce(Store<Guest>) -> F + Send,
+    ) -> Result<T>
+    where
+        F: Future<Output = wasmtime::Result<T>> + Send,
+    {
+        let said = self.bound.hosted(function, wall, work).await;
+        said.map_err(|it| it.into_error(&self.bound.name))
+    }
+}
+
+/// What it must remember is JSON of a bounded size.
+fn checked_placement(mut placement: Placement) -> std::result::Result<Placement, Failure> {
+    if placement.handle.len() > HANDLE_BYTES_MAX {
+        return Err(Failure::Answer(format!(
+            "its handle has {} bytes (the limit is {HANDLE_BYTES_MAX})",
+            placement.handle.len()
+        )));
+    }
+    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&placement.handle) {
+        return Err(Failure::Answer(format!("its handle is not JSON: {error}")));
+    }
+    placement.status = bounded(placement.status);
+    Ok(placement)
+}
+
+fn bounded(mut status: AppStatus) -> AppStatus {
+    status.instances.truncate(INSTANCES_MAX);
+    status
+}

@@ -2,28 +2,47 @@
 //! wasmtime; one file for each world.
 
 mod bindings;
+mod bound;
+mod breaker;
+mod build;
+mod cache;
+mod custom_metrics;
 pub mod deployer;
+mod engine;
+mod failure;
+mod guest;
+mod imports;
+mod limits;
+mod load;
+mod meter;
 pub mod notifying_hook;
 pub mod policy;
 pub mod renderer;
+mod set;
 pub mod types;
 pub mod validating_hook;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
+use arc_swap::ArcSwap;
+
+use self::{cache::Cache, engine::Machine};
+pub use self::{
+    deployer::Deployer,
+    limits::Limits,
+    set::{Decided, PluginSet},
+};
 use crate::{
     capabilities::{Grants, Services, secrets::Secrets},
-    error::Result,
+    error::{Error, Result},
 };
 
-use self::{
-    deployer::{App, AppStatus, LogPage, Placement, Scope},
-    notifying_hook::{Event, Outcome},
-    policy::{Decision, Question},
-    renderer::{Job, Output, Template},
-    types::{Diagnostic, PluginError},
-    validating_hook::Operation,
-};
+/// Sets that are kept for going back to.
+const KEPT: usize = 3;
 
 /// What a plugin is put to work as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,159 +89,105 @@ pub struct Binding {
     pub actions: Vec<String>,
     /// What a failure means.
     pub fail_mode: FailMode,
+    /// What it may use; the defaults of its kind where nothing is set.
+    pub limits: Limits,
 }
 
 /// The runtime and the set in force.
-pub struct Plugins {}
+#[derive(Clone)]
+pub struct Plugins {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    machine: Arc<Machine>,
+    cache: Arc<Cache>,
+    services: Services,
+    in_force: ArcSwap<PluginSet>,
+    // Newest first. Held while a set is swapped, so that none is lost.
+    earlier: Mutex<VecDeque<Arc<PluginSet>>>,
+}
 
 impl Plugins {
     /// Starts the runtime with an empty set in force. Compiled code is kept under
     /// `cache`, sealed with `key`.
-    pub fn start(_cache: &std::path::Path, _key: [u8; 32], _services: Services) -> Result<Plugins> {
-        todo!("the runtime helper fills this in")
+    pub fn start(cache: &Path, key: [u8; 32], services: Services) -> Result<Plugins> {
+        let shared = Shared {
+            machine: Arc::new(Machine::start()?),
+            cache: Arc::new(Cache::open(cache, key)?),
+            services,
+            in_force: ArcSwap::default(),
+            earlier: Mutex::default(),
+        };
+        Ok(Plugins { shared: Arc::new(shared) })
     }
 
     /// The set in force now. A request takes it once and keeps it to its end.
     pub fn set(&self) -> Arc<PluginSet> {
-        todo!("the runtime helper fills this in")
+        self.shared.in_force.load_full()
     }
 
     /// Compiles, links and checks a whole new set. Nothing in force is touched.
-    pub async fn build(&self, _bindings: Vec<Binding>) -> Result<PluginSet> {
-        todo!("the runtime helper fills this in")
+    pub async fn build(&self, bindings: Vec<Binding>) -> Result<PluginSet> {
+        set::check_names(&bindings)?;
+        let Shared { machine, cache, services, .. } = &*self.shared;
+        let mut set = PluginSet::default();
+        for binding in bindings {
+            let (kind, actions, name) =
+                (binding.kind, binding.actions.clone(), binding.name.clone());
+            let (bound, linked) = build::ready(machine, cache, services, binding).await?;
+            set.add(kind, actions, bound, linked).map_err(|it| Error::Plugin {
+                plugin: name,
+                message: format!("its exports differ from those of a {}: {it:#}", kind.word()),
+                source: None,
+            })?;
+        }
+        Ok(set)
     }
 
-    /// Puts a set in force for the requests that begin from now on.
-    pub fn swap(&self, _set: PluginSet) {
-        todo!("the runtime helper fills this in")
-    }
-}
-
-/// The plugins in force at one moment: never changed, only swapped whole.
-pub struct PluginSet {}
-
-/// What the policies in force said, taken together.
-pub struct Decided {
-    /// Whether they allow it: nobody denied and somebody allowed.
-    pub allowed: bool,
-    /// The deciding policy's reason.
-    pub reason: Option<String>,
-    /// The deciding rules.
-    pub rules: Vec<String>,
-    /// The deciding component's SHA-256; empty where no policy is in force.
-    pub digest: String,
-}
-
-impl PluginSet {
-    /// Asks the policies, inline. Deny wins, then allow; nobody allows: denied.
-    pub fn authorize(&self, _question: &Question) -> Result<Decided> {
-        todo!("the runtime helper fills this in")
+    /// Puts a set in force for the requests that begin from now on. The last three
+    /// are kept for [`Plugins::rollback`].
+    pub fn swap(&self, set: PluginSet) {
+        let mut earlier = self.shared.earlier.lock().expect("nothing panics in here");
+        earlier.push_front(self.shared.in_force.swap(Arc::new(set)));
+        earlier.truncate(KEPT);
     }
 
-    /// Asks one policy. For tests and tools.
-    pub fn ask(&self, _policy: &str, _question: &Question) -> Result<Decision> {
-        todo!("the runtime helper fills this in")
-    }
-
-    /// Asks the before-hooks of the action in their order and gives back the
-    /// object as they leave it, with their warnings. A no is [`Error::Refused`].
-    ///
-    /// [`Error::Refused`]: crate::error::Error::Refused
-    pub async fn review(&self, _operation: Operation) -> Result<(serde_json::Value, Vec<String>)> {
-        todo!("the runtime helper fills this in")
-    }
-
-    /// The names of the after-hooks that want to hear of `action`.
-    pub fn after_hooks(&self, _action: &str) -> Vec<String> {
-        todo!("the runtime helper fills this in")
-    }
-
-    /// Tells an after-hook. One outcome an event.
-    pub async fn deliver(&self, _hook: &str, _events: &[Event]) -> Result<Vec<Outcome>> {
-        todo!("the runtime helper fills this in")
-    }
-
-    /// Renders with the renderer of that name.
-    pub async fn render(
-        &self,
-        _renderer: &str,
-        _job: &Job,
-    ) -> Result<std::result::Result<Vec<Output>, Vec<Diagnostic>>> {
-        todo!("the runtime helper fills this in")
-    }
-
-    /// Parses templates with the renderer of that name.
-    pub async fn check_templates(
-        &self,
-        _renderer: &str,
-        _templates: &[Template],
-    ) -> Result<Vec<Diagnostic>> {
-        todo!("the runtime helper fills this in")
-    }
-
-    /// The SHA-256 of the component behind a binding.
-    pub fn digest(&self, _binding: &str) -> Option<&str> {
-        todo!("the runtime helper fills this in")
-    }
-
-    /// The deployer of that binding's name, if there is one.
-    pub fn deployer(&self, _name: &str) -> Option<Arc<Deployer>> {
-        todo!("the runtime helper fills this in")
+    /// Puts the set before this one in force again. False where none is kept.
+    pub fn rollback(&self) -> bool {
+        let mut earlier = self.shared.earlier.lock().expect("nothing panics in here");
+        let Some(set) = earlier.pop_front() else { return false };
+        self.shared.in_force.store(set);
+        true
     }
 }
 
-/// A deployer in force. Every call is made in a fresh guest, within `limit` at most.
-pub struct Deployer {}
-
-impl Deployer {
-    /// Describes an account.
-    pub async fn describe(&self, _scope: &Scope) -> Result<String> {
-        todo!("the runtime helper fills this in")
+impl Kind {
+    fn is_hook(self) -> bool {
+        matches!(self, Kind::BeforeHook | Kind::AfterHook)
     }
+}
 
-    /// Checks applications before anything is started.
-    pub async fn validate(&self, _scope: &Scope, _apps: &[App]) -> Result<Vec<Diagnostic>> {
-        todo!("the runtime helper fills this in")
-    }
+/// Whether a filter of actions covers one: by name, `*` for all, or all below a
+/// prefix with `release:*`.
+fn wants(actions: &[String], action: &str) -> bool {
+    actions.iter().any(|it| match it.strip_suffix('*') {
+        Some(prefix) => action.starts_with(prefix),
+        None => it == action,
+    })
+}
 
-    /// Starts an application.
-    pub async fn deploy(
-        &self,
-        _scope: &Scope,
-        _app: &App,
-        _current: Option<&str>,
-    ) -> Result<std::result::Result<Placement, PluginError>> {
-        todo!("the runtime helper fills this in")
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// Ends an application. `limit` covers its graceful stop.
-    pub async fn undeploy(
-        &self,
-        _scope: &Scope,
-        _handle: &str,
-        _limit: Duration,
-    ) -> Result<std::result::Result<AppStatus, PluginError>> {
-        todo!("the runtime helper fills this in")
-    }
-
-    /// Looks at applications, in one call.
-    pub async fn status(
-        &self,
-        _scope: &Scope,
-        _handles: &[String],
-    ) -> Result<Vec<std::result::Result<AppStatus, PluginError>>> {
-        todo!("the runtime helper fills this in")
-    }
-
-    /// Reads a log.
-    pub async fn logs(
-        &self,
-        _scope: &Scope,
-        _handle: &str,
-        _instance: Option<&str>,
-        _cursor: Option<&str>,
-        _limit_bytes: u32,
-    ) -> Result<std::result::Result<LogPage, PluginError>> {
-        todo!("the runtime helper fills this in")
+    #[test]
+    fn actions_match_by_name_by_prefix_or_all() {
+        let wants = |pattern: &str, action| wants(&[pattern.to_owned()], action);
+        assert!(wants("*", "release:install"));
+        assert!(wants("release:*", "release:install"));
+        assert!(wants("release:install", "release:install"));
+        assert!(!wants("release:install", "release:delete"));
+        assert!(!wants("package:*", "release:install"));
     }
 }

@@ -1,5 +1,13 @@
 //! Hooks that are told after: the `chandlery:plugin/notifying-hook` world.
 
+use std::sync::Arc;
+
+use super::{
+    bound::{Bound, Linked},
+    failure::Failure,
+    meter::Function,
+};
+
 mod bindings {
     #![allow(missing_docs, reason = "generated from wit/, which is documented")]
     wasmtime::component::bindgen!({
@@ -21,3 +29,45 @@ mod bindings {
     });
 }
 pub use bindings::exports::chandlery::plugin::notifying::{Event, Outcome};
+
+/// A hook in force.
+pub(super) struct NotifyingHook {
+    pub(super) bound: Arc<Bound>,
+    actions: Vec<String>,
+    pre: bindings::NotifyingHookPre<super::guest::Guest>,
+}
+
+impl NotifyingHook {
+    /// Takes a linked component whose exports are those of the world.
+    pub(super) fn new(
+        bound: Arc<Bound>,
+        actions: Vec<String>,
+        linked: Linked,
+    ) -> wasmtime::Result<NotifyingHook> {
+        Ok(NotifyingHook { bound, actions, pre: bindings::NotifyingHookPre::new(linked)? })
+    }
+
+    /// Whether it is to be told.
+    pub(super) fn wants(&self, action: &str) -> bool {
+        super::wants(&self.actions, action)
+    }
+
+    /// Tells it. One outcome an event: a missing one is to be tried again, one too
+    /// many is nobody's.
+    pub(super) async fn deliver(&self, events: &[Event]) -> Result<Vec<Outcome>, Failure> {
+        let wall = self.bound.limits.wall;
+        let mut outcomes = self
+            .bound
+            .hosted(Function::Deliver, wall, |mut store| async move {
+                let hook = self.pre.instantiate_async(&mut store).await?;
+                hook.chandlery_plugin_lifecycle()
+                    .call_configure(&mut store, &self.bound.settings)
+                    .await?
+                    .map_err(|why| Failure::Settings(why).carried())?;
+                hook.chandlery_plugin_notifying().call_deliver(&mut store, events).await
+            })
+            .await?;
+        outcomes.resize(events.len(), Outcome::Retry(None));
+        Ok(outcomes)
+    }
+}

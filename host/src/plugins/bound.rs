@@ -1,0 +1,97 @@
+//! A binding in force: its component compiled, linked and checked, and the two
+//! ways to call it.
+
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use wasmtime::{Store, component::InstancePre};
+
+use super::{
+    FailMode, Kind,
+    breaker::Breaker,
+    custom_metrics::CustomMetrics,
+    engine::Machine,
+    failure::Failure,
+    guest::{Guest, Slices},
+    limits::{Effective, Limit},
+    meter::{Function, Meter},
+};
+use crate::capabilities::{Grants, Services, secrets::Secrets};
+
+/// What all worlds have in common.
+pub(super) struct Bound {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    /// The component's SHA-256.
+    pub(super) digest: String,
+    /// The plugin's settings, as the guest gets them.
+    pub(super) settings: String,
+    /// What the operator lists and the component imports.
+    pub(super) grants: Grants,
+    pub(super) secrets: Secrets,
+    pub(super) fail_mode: FailMode,
+    pub(super) limits: Effective,
+    /// Places in the pool that a guest takes.
+    pub(super) weight: u32,
+    pub(super) machine: Arc<Machine>,
+    pub(super) services: Services,
+    pub(super) breaker: Breaker,
+    pub(super) meter: Meter,
+    pub(super) custom: CustomMetrics,
+}
+
+/// A component that is linked with what its binding was granted.
+pub(super) type Linked = InstancePre<Guest>;
+
+impl Bound {
+    /// Calls a guest on this thread, to its end, within `budget` of computing time.
+    pub(super) fn inline<T>(
+        self: &Arc<Self>,
+        function: Function,
+        budget: Duration,
+        work: impl FnOnce(&mut Store<Guest>) -> wasmtime::Result<T>,
+    ) -> Result<T, Failure> {
+        self.breaker.enter()?;
+        let queued = Instant::now();
+        let place = self.machine.inline_place(self.weight);
+        let began = Instant::now();
+        let mut store = Guest::inline(self, budget);
+        let result = work(&mut store).map_err(|it| Failure::of(it, &self.limits));
+        drop(store);
+        drop(place);
+        self.meter.called(function, began - queued, began.elapsed(), &result);
+        self.breaker.leave(&result);
+        result
+    }
+
+    /// Calls a guest that may wait for the world outside, within `wall` in all.
+    /// `work` gets the store and gives its result back.
+    pub(super) async fn hosted<T, F>(
+        self: &Arc<Self>,
+        function: Function,
+        wall: Duration,
+        work: impl FnOnce(Store<Guest>) -> F + Send,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = wasmtime::Result<T>> + Send,
+    {
+        self.breaker.enter()?;
+        let queued = Instant::now();
+        let place = self.machine.hosted_place(self.weight).await;
+        let waited = queued.elapsed();
+        let slices = Slices::new(self.limits.guest);
+        let store = Guest::hosted(self, slices.clone(), wall);
+        let result = match tokio::time::timeout(wall, work(store)).await {
+            Ok(result) => result.map_err(|it| Failure::of(it, &self.limits)),
+            Err(_) => Err(Failure::Limit(Limit::Wall(wall))),
+        };
+        slices.pause();
+        drop(place);
+        self.meter.called(function, waited, slices.spent(), &result);
+        self.breaker.leave(&result);
+        result
+    }
+}

@@ -1,0 +1,214 @@
+//! Makes a binding ready: read, compiled, linked, its settings checked. Nothing
+//! that is in force is touched, and no request waits for it.
+
+use std::{sync::Arc, time::Duration};
+
+use wasmtime::component::Linker;
+
+use super::{
+    Binding, Kind,
+    bound::{Bound, Linked},
+    breaker::Breaker,
+    cache::{self, Cache},
+    custom_metrics::CustomMetrics,
+    engine::{self, Machine},
+    failure::Failure,
+    imports,
+    limits::{COMPONENT_MEMORIES_MAX, Effective},
+    load,
+    meter::{Function, Meter},
+    types::{Diagnostic, Severity},
+};
+use crate::{
+    capabilities::Services,
+    error::{Error, Result},
+};
+
+mod bindings {
+    #![allow(missing_docs, reason = "generated from wit/, which is documented")]
+    wasmtime::component::bindgen!({
+        inline: "
+            package chandlery:checks;
+            world configurable {
+                export chandlery:plugin/lifecycle@0.1.0;
+            }
+        ",
+        path: ["../wit/types", "../wit/host", "../wit/plugin"],
+        world: "chandlery:checks/configurable",
+        with: {
+            "chandlery:types/types@0.1.0": crate::plugins::bindings::chandlery::types::types,
+        },
+        exports: { default: async },
+    });
+}
+
+const COMPILE_LIMIT: Duration = Duration::from_secs(120);
+const CHECK_LIMIT: Duration = Duration::from_secs(5);
+
+/// Makes one binding ready. The error names the binding and says what to do.
+pub(super) async fn ready(
+    machine: &Arc<Machine>,
+    cache: &Arc<Cache>,
+    services: &Services,
+    binding: Binding,
+) -> Result<(Arc<Bound>, Linked)> {
+    let name = binding.name.clone();
+    let refused = |message: String| Error::Plugin { plugin: name.clone(), message, source: None };
+    let limits = Effective::of(binding.kind, &binding.limits);
+    let component = load::read(&binding.component, limits.component_bytes).map_err(refused)?;
+    component.check(binding.kind, &binding.grants).map_err(refused)?;
+    let digest = cache::digest(&binding.component);
+    let compiled = compiled(machine, cache, &digest, &binding.component).await.map_err(refused)?;
+    let weight = weight(&compiled).map_err(refused)?;
+    let linked = link(machine, &component, &compiled).map_err(refused)?;
+    let manifest = component.manifest.unwrap_or_default();
+    tracing::debug!(
+        binding = binding.name,
+        plugin = manifest.name,
+        version = manifest.version,
+        digest,
+        "made a plugin ready"
+    );
+    let bound = Arc::new(Bound {
+        kind: binding.kind,
+        digest,
+        settings: match &binding.settings {
+            serde_json::Value::Null => "{}".to_owned(),
+            settings => settings.to_string(),
+        },
+        grants: binding.grants,
+        secrets: binding.secrets,
+        fail_mode: binding.fail_mode,
+        limits,
+        weight,
+        machine: machine.clone(),
+        services: services.clone(),
+        breaker: Breaker::of(binding.kind),
+        meter: Meter::new(&binding.name),
+        custom: CustomMetrics::new(&binding.name),
+        name: binding.name,
+    });
+    check_settings(&bound, &linked).await.map_err(refused)?;
+    Ok((bound, linked))
+}
+
+async fn compiled(
+    machine: &Arc<Machine>,
+    cache: &Arc<Cache>,
+    digest: &str,
+    bytes: &Arc<[u8]>,
+) -> Result<wasmtime::component::Component, String> {
+    let turn = machine.clone();
+    let (machine, cache) = (machine.clone(), cache.clone());
+    let (digest, bytes) = (digest.to_owned(), bytes.clone());
+    let job = async move {
+        let _turn = turn.compiling.acquire().await.expect("the line is never closed");
+        tokio::task::spawn_blocking(move || cache.compiled(&machine.engine, &digest, &bytes)).await
+    };
+    match tokio::time::timeout(COMPILE_LIMIT, job).await {
+        Ok(Ok(Ok(component))) => Ok(component),
+        Ok(Ok(Err(error))) => Err(format!("it cannot be compiled: {error:#}")),
+        Ok(Err(panic)) => Err(format!("the compiler failed: {panic}")),
+        Err(_) => Err(format!("it takes longer than {} s to compile", COMPILE_LIMIT.as_secs())),
+    }
+}
+
+fn weight(component: &wasmtime::component::Component) -> Result<u32, String> {
+    let Some(needs) = component.resources_required() else {
+        return Err("it imports core modules, which this server does not offer".into());
+    };
+    if needs.num_memories > COMPONENT_MEMORIES_MAX {
+        return Err(format!(
+            "it has {} memories (the limit is {COMPONENT_MEMORIES_MAX})",
+            needs.num_memories
+        ));
+    }
+    if needs.num_tables > 16 {
+        return Err(format!("it has {} tables (the limit is 16)", needs.num_tables));
+    }
+    Ok(engine::weight(needs.num_memories, needs.num_tables))
+}
+
+/// What was not granted has been refused before; what is left to go wrong are
+/// types that differ.
+fn link(
+    machine: &Machine,
+    component: &load::Component,
+    compiled: &wasmtime::component::Component,
+) -> Result<Linked, String> {
+    let mut linker = Linker::new(&machine.engine);
+    imports::link(&mut linker, component).and_then(|()| linker.instantiate_pre(compiled)).map_err(
+        |it| {
+            format!(
+                "what it imports differs from what this server offers: {it:#}; build it against \
+                 the `wit/` of this server"
+            )
+        },
+    )
+}
+
+/// Asks a guest of its own whether the settings are right, and has another take
+/// them, so that what is wrong is found here and not in a request.
+async fn check_settings(bound: &Arc<Bound>, linked: &Linked) -> Result<(), String> {
+    let pre = bindings::ConfigurablePre::new(linked.clone())
+        .map_err(|it| format!("its `lifecycle` differs from this server's: {it:#}"))?;
+    let pre = &pre;
+    let findings = bound
+        .hosted(Function::Check, CHECK_LIMIT, |mut store| async move {
+            let guest = pre.instantiate_async(&mut store).await?;
+            let lifecycle = guest.chandlery_plugin_lifecycle();
+            lifecycle.call_check_settings(&mut store, &bound.settings).await
+        })
+        .await
+        .map_err(|it| format!("checking its settings failed: {it}"))?;
+    let errors: Vec<String> =
+        findings.iter().filter(|it| it.severity == Severity::Error).map(sentence).collect();
+    if !errors.is_empty() {
+        return Err(format!("its settings are wrong: {}", errors.join("; ")));
+    }
+    for finding in findings.iter().take(20) {
+        tracing::warn!(plugin = bound.name, finding = sentence(finding), "settings of a plugin");
+    }
+    bound
+        .hosted(Function::Check, CHECK_LIMIT, |mut store| async move {
+            let guest = pre.instantiate_async(&mut store).await?;
+            let lifecycle = guest.chandlery_plugin_lifecycle();
+            lifecycle
+                .call_configure(&mut store, &bound.settings)
+                .await?
+                .map_err(|why| Failure::Settings(why).carried())
+        })
+        .await
+        .map_err(|it| it.to_string())
+}
+
+fn sentence(finding: &Diagnostic) -> String {
+    let place =
+        if finding.place.is_empty() { String::new() } else { format!("`{}`: ", finding.place) };
+    let hint = finding.hint.as_deref().map(|it| format!(" ({it})")).unwrap_or_default();
+    format!("{place}{}{hint}", finding.message)
+}
+
+impl Kind {
+    /// The kind in a sentence.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Kind::Policy => "policy",
+            Kind::Renderer => "renderer",
+            Kind::Deployer => "deployer",
+            Kind::BeforeHook => "before-hook",
+            Kind::AfterHook => "after-hook",
+        }
+    }
+
+    /// The interface of `chandlery:plugin` that it must export.
+    pub(super) fn interface(self) -> &'static str {
+        match self {
+            Kind::Policy => "policy",
+            Kind::Renderer => "renderer",
+            Kind::Deployer => "deployer",
+            Kind::BeforeHook => "validating",
+            Kind::AfterHook => "notifying",
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Numbers of each binding and function: calls by outcome, guest time, and how
+//! long callers stood in line. The handles are made at the first call, so that the
+//! others only add to them.
+
+use std::{sync::OnceLock, time::Duration};
+
+use metrics::{Counter, Histogram, counter, histogram};
+
+use super::failure::Failure;
+
+/// The functions that the host calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Function {
+    Check,
+    Authorize,
+    Render,
+    CheckTemplates,
+    Review,
+    Deliver,
+    Describe,
+    Validate,
+    Deploy,
+    Undeploy,
+    Status,
+    Logs,
+}
+
+const FUNCTIONS: [(Function, &str); 12] = [
+    (Function::Check, "check-settings"),
+    (Function::Authorize, "authorize"),
+    (Function::Render, "render"),
+    (Function::CheckTemplates, "check"),
+    (Function::Review, "review"),
+    (Function::Deliver, "deliver"),
+    (Function::Describe, "describe"),
+    (Function::Validate, "validate"),
+    (Function::Deploy, "deploy"),
+    (Function::Undeploy, "undeploy"),
+    (Function::Status, "status"),
+    (Function::Logs, "logs"),
+];
+
+/// The handles of one binding.
+pub(super) struct Meter {
+    plugin: String,
+    functions: [OnceLock<Handles>; FUNCTIONS.len()],
+}
+
+struct Handles {
+    ok: Counter,
+    guest: Histogram,
+    queue: Histogram,
+}
+
+impl Meter {
+    pub(super) fn new(plugin: &str) -> Meter {
+        Meter { plugin: plugin.to_owned(), functions: Default::default() }
+    }
+
+    pub(super) fn called<T>(
+        &self,
+        function: Function,
+        queued: Duration,
+        guest: Duration,
+        result: &Result<T, Failure>,
+    ) {
+        let (_, name) = FUNCTIONS[function as usize];
+        let handles = self.functions[function as usize].get_or_init(|| handles(&self.plugin, name));
+        handles.guest.record(guest);
+        handles.queue.record(queued);
+        match result {
+            Ok(_) => handles.ok.increment(1),
+            Err(failure) => calls(&self.plugin, name, failure.label()).increment(1),
+        }
+    }
+
+    /// A failure that the fail mode let pass.
+    pub(super) fn passed_open(&self) {
+        counter!("chandlery_plugin_passed_open_total", "plugin" => self.plugin.clone())
+            .increment(1);
+    }
+}
+
+fn handles(plugin: &str, function: &'static str) -> Handles {
+    let plugin = plugin.to_owned();
+    Handles {
+        ok: calls(&plugin, function, "ok"),
+        guest: histogram!("chandlery_plugin_guest_seconds", "plugin" => plugin.clone(), "function" => function),
+        queue: histogram!("chandlery_plugin_queue_seconds", "plugin" => plugin, "function" => function),
+    }
+}
+
+fn calls(plugin: &str, function: &'static str, outcome: &'static str) -> Counter {
+    counter!("chandlery_plugin_calls_total", "plugin" => plugin.to_owned(), "function" => function, "outcome" => outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_function_is_at_its_own_index() {
+        for (index, (function, _)) in FUNCTIONS.iter().enumerate() {
+            assert_eq!(*function as usize, index);
+        }
+    }
+}

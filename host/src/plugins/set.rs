@@ -1,0 +1,264 @@
+//! The plugins in force at one moment, and how the answers of many become one.
+
+use std::sync::Arc;
+
+use super::{
+    Binding, FailMode, Kind,
+    bound::{Bound, Linked},
+    deployer::Deployer,
+    failure::Failure,
+    notifying_hook::{Event, NotifyingHook, Outcome},
+    policy::{Decision, Effect, Policy, Question},
+    renderer::{Job, Output, Renderer, Template},
+    types::Diagnostic,
+    validating_hook::{Operation, ValidatingHook},
+};
+use crate::error::{Error, Result};
+
+/// The plugins in force at one moment: never changed, only swapped whole.
+#[derive(Default)]
+pub struct PluginSet {
+    policies: Vec<Policy>,
+    renderers: Vec<Arc<Renderer>>,
+    before_hooks: Vec<ValidatingHook>,
+    after_hooks: Vec<NotifyingHook>,
+    deployers: Vec<Arc<Deployer>>,
+}
+
+/// What the policies in force said, taken together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decided {
+    /// Whether they allow it: nobody denied and somebody allowed.
+    pub allowed: bool,
+    /// The deciding policy's reason.
+    pub reason: Option<String>,
+    /// The deciding rules.
+    pub rules: Vec<String>,
+    /// The deciding component's SHA-256; empty where no policy is in force.
+    pub digest: String,
+}
+
+impl PluginSet {
+    /// Puts a binding that was made ready at the end of its kind.
+    pub(super) fn add(
+        &mut self,
+        kind: Kind,
+        actions: Vec<String>,
+        bound: Arc<Bound>,
+        linked: Linked,
+    ) -> wasmtime::Result<()> {
+        match kind {
+            Kind::Policy => self.policies.push(Policy::new(bound, linked)?),
+            Kind::Renderer => self.renderers.push(Arc::new(Renderer::new(bound, linked)?)),
+            Kind::Deployer => self.deployers.push(Arc::new(Deployer::new(bound, linked)?)),
+            Kind::BeforeHook => {
+                self.before_hooks.push(ValidatingHook::new(bound, actions, linked)?);
+            }
+            Kind::AfterHook => self.after_hooks.push(NotifyingHook::new(bound, actions, linked)?),
+        }
+        Ok(())
+    }
+
+    /// Asks the policies, inline. Deny wins, then allow; nobody allows: denied. A
+    /// policy that fails has not said yes: unless another denies, its failure is
+    /// the answer.
+    pub fn authorize(&self, question: &Question) -> Result<Decided> {
+        let mut allowed: Option<Decided> = None;
+        let mut failed = None;
+        for policy in &self.policies {
+            match policy.authorize(question) {
+                Ok(decision) => match decided(policy, decision) {
+                    Some(decided) if !decided.allowed => return Ok(decided),
+                    Some(decided) => allowed = allowed.or(Some(decided)),
+                    None => {}
+                },
+                Err(failure) if passes(&policy.bound, &failure) => {}
+                Err(failure) => failed = failed.or(Some((policy, failure))),
+            }
+        }
+        if let Some((policy, failure)) = failed {
+            return Err(failure.into_error(&policy.bound.name));
+        }
+        Ok(allowed.unwrap_or_else(|| self.nobody_allows(&question.action)))
+    }
+
+    fn nobody_allows(&self, action: &str) -> Decided {
+        let reason = match self.policies.first() {
+            Some(_) => format!("no policy allows `{action}`"),
+            None => "no policy is in force".into(),
+        };
+        let digest = self.policies.first().map(|it| it.bound.digest.clone()).unwrap_or_default();
+        Decided { allowed: false, reason: Some(reason), rules: Vec::new(), digest }
+    }
+
+    /// Asks one policy. For tests and tools.
+    pub fn ask(&self, policy: &str, question: &Question) -> Result<Decision> {
+        let Some(policy) = self.policies.iter().find(|it| it.bound.name == policy) else {
+            return Err(Error::not_found("policy", policy));
+        };
+        policy.authorize(question).map_err(|it| it.into_error(&policy.bound.name))
+    }
+
+    /// Whether any before-hook is to be asked about `action`.
+    pub fn has_before_hooks(&self, action: &str) -> bool {
+        self.before_hooks.iter().any(|it| it.wants(action))
+    }
+
+    /// Asks the before-hooks of the action in their order and gives back the
+    /// object as they leave it, with their warnings. A no is [`Error::Refused`].
+    pub async fn review(
+        &self,
+        mut operation: Operation,
+    ) -> Result<(serde_json::Value, Vec<String>)> {
+        let mut warnings = Vec::new();
+        for hook in self.before_hooks.iter().filter(|it| it.wants(&operation.action)) {
+            match hook.review(&operation).await {
+                Ok(Ok(reviewed)) => {
+                    warnings.extend(reviewed.warnings);
+                    operation.object = reviewed.object.unwrap_or(operation.object);
+                }
+                Ok(Err(denial)) => {
+                    return Err(Error::Refused {
+                        hook: hook.bound.name.clone(),
+                        code: denial.code,
+                        message: denial.message,
+                    });
+                }
+                Err(failure) if passes(&hook.bound, &failure) => {}
+                Err(failure) => return Err(failure.into_error(&hook.bound.name)),
+            }
+        }
+        let object = serde_json::from_str(&operation.object)
+            .map_err(|it| Error::Internal(format!("the reviewed object is not JSON: {it}")))?;
+        Ok((object, warnings))
+    }
+
+    /// The names of the after-hooks that want to hear of `action`.
+    pub fn after_hooks(&self, action: &str) -> Vec<String> {
+        let wanting = self.after_hooks.iter().filter(|it| it.wants(action));
+        wanting.map(|it| it.bound.name.clone()).collect()
+    }
+
+    /// Tells an after-hook. One outcome an event.
+    pub async fn deliver(&self, hook: &str, events: &[Event]) -> Result<Vec<Outcome>> {
+        let Some(hook) = self.after_hooks.iter().find(|it| it.bound.name == hook) else {
+            return Err(Error::not_found("after-hook", hook));
+        };
+        hook.deliver(events).await.map_err(|it| it.into_error(&hook.bound.name))
+    }
+
+    /// Renders with the renderer of that name.
+    pub async fn render(
+        &self,
+        renderer: &str,
+        job: &Job,
+    ) -> Result<std::result::Result<Vec<Output>, Vec<Diagnostic>>> {
+        let renderer = self.renderer(renderer)?;
+        renderer.render(job).await.map_err(|it| it.into_error(&renderer.bound.name))
+    }
+
+    /// Parses templates with the renderer of that name.
+    pub async fn check_templates(
+        &self,
+        renderer: &str,
+        templates: &[Template],
+    ) -> Result<Vec<Diagnostic>> {
+        let renderer = self.renderer(renderer)?;
+        renderer.check(templates).await.map_err(|it| it.into_error(&renderer.bound.name))
+    }
+
+    /// The SHA-256 of the component behind a binding.
+    pub fn digest(&self, binding: &str) -> Option<&str> {
+        self.bounds().find(|it| it.name == binding).map(|it| it.digest.as_str())
+    }
+
+    /// The names of the bindings, with their kinds.
+    pub fn names(&self) -> Vec<(String, Kind)> {
+        self.bounds().map(|it| (it.name.clone(), it.kind)).collect()
+    }
+
+    /// The deployer of that binding's name, if there is one.
+    pub fn deployer(&self, name: &str) -> Option<Arc<Deployer>> {
+        self.deployers.iter().find(|it| it.bound.name == name).cloned()
+    }
+
+    fn renderer(&self, name: &str) -> Result<&Arc<Renderer>> {
+        let found = self.renderers.iter().find(|it| it.bound.name == name);
+        found.ok_or_else(|| Error::not_found("renderer", name))
+    }
+
+    fn bounds(&self) -> impl Iterator<Item = &Arc<Bound>> {
+        let policies = self.policies.iter().map(|it| &it.bound);
+        let renderers = self.renderers.iter().map(|it| &it.bound);
+        let before = self.before_hooks.iter().map(|it| &it.bound);
+        let after = self.after_hooks.iter().map(|it| &it.bound);
+        let deployers = self.deployers.iter().map(|it| &it.bound);
+        policies.chain(renderers).chain(before).chain(after).chain(deployers)
+    }
+}
+
+/// The name of a binding is its own among those of its kind; a component that is
+/// a hook of both kinds may have one name for both.
+pub(super) fn check_names(bindings: &[Binding]) -> Result<()> {
+    for (index, binding) in bindings.iter().enumerate() {
+        if binding.name.is_empty() {
+            return Err(Error::invalid("name", "a plugin needs a name"));
+        }
+        let same = |it: &&Binding| {
+            it.name == binding.name
+                && (it.kind == binding.kind || !it.kind.is_hook() || !binding.kind.is_hook())
+        };
+        if bindings[..index].iter().find(same).is_some() {
+            let message = format!("two plugins have the name `{}`", binding.name);
+            return Err(Error::invalid("name", message));
+        }
+    }
+    Ok(())
+}
+
+/// A decision as part of the whole; `None` where it is not the policy's to say.
+fn decided(policy: &Policy, decision: Decision) -> Option<Decided> {
+    let mut allowed = match decision.effect {
+        Effect::Allow => true,
+        Effect::Deny => false,
+        Effect::Abstain => return None,
+    };
+    let mut reason = decision.reason;
+    for obligation in &decision.obligations {
+        if !allowed {
+            break;
+        }
+        if obligation.kind == "log" {
+            tracing::info!(
+                policy = policy.bound.name,
+                rules = ?decision.rules,
+                params = ?obligation.params.iter().map(|it| (&it.key, &it.value)).collect::<Vec<_>>(),
+                "a policy wants this to be logged"
+            );
+        } else if obligation.binding {
+            allowed = false;
+            reason = Some(format!(
+                "the policy allows it only with `{}`, which this server cannot do",
+                obligation.kind
+            ));
+        }
+    }
+    let digest = policy.bound.digest.clone();
+    Some(Decided { allowed, reason, rules: decision.rules, digest })
+}
+
+/// Whether the fail mode lets a failure pass. Says so in the log, once here.
+fn passes(bound: &Bound, failure: &Failure) -> bool {
+    match bound.fail_mode {
+        FailMode::Closed => false,
+        FailMode::Open => {
+            tracing::warn!(plugin = bound.name, %failure, "a plugin failed, going on without it");
+            bound.meter.passed_open();
+            true
+        }
+        FailMode::Ignore => {
+            tracing::debug!(plugin = bound.name, %failure, "a plugin failed, going on without it");
+            true
+        }
+    }
+}
