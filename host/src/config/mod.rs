@@ -114,6 +114,8 @@ pub struct PluginConfig {
     pub actions: Vec<String>,
     /// `closed`, `open` or `ignore`; each kind has its default.
     pub fail_mode: Option<String>,
+    /// What it may use, where the defaults of its kind do not fit.
+    pub limits: crate::plugins::Limits,
 }
 
 /// Where resources of applications may come from.

@@ -39,6 +39,7 @@ async fn binding(key: &str, plugin: &PluginConfig) -> Result<Binding> {
         secrets: secrets(key, plugin)?,
         actions: plugin.actions.clone(),
         fail_mode: fail_mode(key, plugin.fail_mode.as_deref(), kind)?,
+        limits: plugin.limits.clone(),
     })
 }
 
