@@ -1,79 +1,236 @@
 //! Everything that outlives the process but bytes. The only code that knows redb.
+//!
+//! [`Store::write`] runs a piece of work over a small ordered key-value view
+//! ([`view`](self::Change)), in one thread, many pieces a commit ([`writer`]); the
+//! audit record of a change is in its transaction ([`audit`]). [`Store::read`]
+//! runs over the last committed state and waits for nobody. Below: `engine` (redb)
+//! over `medium` (the file, or memory). A noun's code is plain functions over a
+//! view, one file a noun, so several can share a transaction.
 
+pub mod audit;
+mod batch;
+pub mod blob_refs;
+mod engine;
+mod format;
+mod lock;
+mod medium;
 pub mod outbox;
 pub mod packages;
 pub mod processes;
 mod view;
+mod writer;
 
+use std::{
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::Ordering,
+        mpsc::{SyncSender, TrySendError, sync_channel},
+    },
+    time::Duration,
+};
+
+pub use audit::{Audit, Outcome};
 pub use view::{Change, Record, Row, Table, Take, View, decode, encode, find, keep, key, prefix};
 
-use crate::error::Result;
+use self::{
+    engine::Snapshot,
+    lock::Lock,
+    medium::{Disk, Medium, Memory},
+    writer::{Message, Shared, Trail, Write},
+};
+use crate::error::{Error, Result};
 
-/// The store.
+/// The store. A clone is another handle to the same one; it is closed in good
+/// order when the last is dropped.
 #[derive(Clone)]
-pub struct Store {}
-
-/// Who did what, for the audit record that a change leaves.
-#[derive(Clone, Debug, Default)]
-pub struct Audit {
-    /// The actor's id: `user:alice`, `anonymous`, `system:engine`.
-    pub actor: String,
-    /// The token used, by id; empty without one.
-    pub token: String,
-    /// The action: `inventory:version:register`.
-    pub action: String,
-    /// What it was done to: `kind/namespace/name/version`.
-    pub resource: String,
-    /// The digest of the policy that decided.
-    pub policy_digest: String,
-    /// The request's id; empty for background work.
-    pub request_id: String,
+pub struct Store {
+    writer: SyncSender<Message>,
+    shared: Arc<Shared>,
 }
 
+/// How much the store may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Memory for redb's page cache.
+    pub cache_bytes: usize,
+    /// Writes waiting at the most; more are told to come back.
+    pub queue_max: usize,
+    /// Writes in one commit at the most.
+    pub batch_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { cache_bytes: 64 << 20, queue_max: 1024, batch_max: 512 }
+    }
+}
+
+// name -> a format byte and 32 random bytes.
+const SERVER_KEYS: Table = Table("server_keys");
+
 impl Store {
-    /// Opens the store in a folder, which is made where it is missing.
-    pub async fn open(_folder: &std::path::Path) -> Result<Store> {
-        todo!("the store helper fills this in")
+    /// Opens the store in the data folder, making both where there are none yet.
+    pub async fn open(folder: &Path) -> Result<Store> {
+        Self::open_with(folder, Options::default()).await
     }
 
-    /// Takes no more writes and waits for those that were taken.
-    pub async fn close(&self) -> Result<()> {
-        todo!("the store helper fills this in")
+    /// The same within other bounds.
+    pub async fn open_with(folder: &Path, options: Options) -> Result<Store> {
+        let folder = folder.to_owned();
+        let opening = move || -> Result<(Disk, Lock)> {
+            let failed = |it| Error::store(format!("opening `{}`", folder.display()), it);
+            DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed)?;
+            let lock = Lock::take(&folder)?;
+            Ok((Disk::open(&folder.join("records.redb")).map_err(failed)?, lock))
+        };
+        let opened = tokio::task::spawn_blocking(opening).await;
+        let (disk, lock) = opened.map_err(|it| Error::store("opening it", it))??;
+        Self::start(Arc::new(disk), options, Some(lock)).await
     }
 
-    /// The server's own secret of that name, made at first use.
-    pub async fn server_key(&self, _name: &str) -> Result<[u8; 32]> {
-        todo!("the store helper fills this in")
+    /// A store that is gone with its last handle.
+    pub async fn in_memory() -> Result<Store> {
+        let options = Options { cache_bytes: 4 << 20, ..Options::default() };
+        Self::start(Arc::new(Memory::default()), options, None).await
     }
 
     /// Runs `work` in the writer and answers when what it changed is durable,
     /// together with its audit record. When `work` fails nothing is kept.
+    ///
+    /// `work` must be quick and wait for nothing: all other writes wait for it.
     pub async fn write<T: Send + 'static>(
         &self,
-        _audit: Audit,
-        _work: impl FnOnce(&mut dyn Change) -> Result<T> + Send + 'static,
+        audit: Audit,
+        work: impl FnOnce(&mut dyn Change) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        todo!("the store helper fills this in")
+        self.queue(Trail::Done(audit), work).await
     }
 
     /// The same for bookkeeping of the server's own, which leaves no audit record.
     pub async fn write_unaudited<T: Send + 'static>(
         &self,
-        _work: impl FnOnce(&mut dyn Change) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&mut dyn Change) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        todo!("the store helper fills this in")
+        self.queue(Trail::None, work).await
     }
 
-    /// Runs `work` over a consistent state. Never waits for writers.
+    /// Runs `work` over a consistent state. Never waits for writers, and runs right
+    /// here, on the async worker: a few rows come from memory in a microsecond, and
+    /// where the disk must be waited for, the worker's other tasks go first. For a
+    /// walk over many rows there is [`Store::scan`].
     pub async fn read<T: Send + 'static>(
         &self,
-        _work: impl FnOnce(&dyn View) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&dyn View) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        todo!("the store helper fills this in")
+        let result = work(&*self.current()?);
+        self.report(&result);
+        result
+    }
+
+    /// The same on a thread of its own, for work that takes a while.
+    pub async fn scan<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn View) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let current = self.current()?;
+        let scanning = tokio::task::spawn_blocking(move || work(&*current));
+        let result = scanning.await.unwrap_or_else(|it| Err(Error::store("reading", it)));
+        self.report(&result);
+        result
     }
 
     /// Leaves the audit record of a request that was refused.
-    pub async fn refused(&self, _audit: Audit, _why: String) -> Result<()> {
-        todo!("the store helper fills this in")
+    pub async fn refused(&self, audit: Audit, why: String) -> Result<()> {
+        self.queue(Trail::Told(audit, Outcome::Refused { why }), |_| Ok(())).await
+    }
+
+    /// Checks the whole audit chain, and says how many records it has.
+    pub async fn verify_audit(&self) -> Result<u64> {
+        self.scan(|view| audit::verify(view)).await
+    }
+
+    /// A random key of the server's own, made when it is first asked for and kept
+    /// with the data.
+    pub async fn server_key(&self, name: &str) -> Result<[u8; 32]> {
+        let name = name.to_owned();
+        self.write_unaudited(move |change| {
+            if let Some(kept) = change.get(SERVER_KEYS, name.as_bytes())? {
+                let key = kept.strip_prefix(&[1]).and_then(|it| it.try_into().ok());
+                return key.ok_or_else(|| Error::Store {
+                    doing: format!("reading the server key `{name}`: its format is unknown"),
+                    source: None,
+                });
+            }
+            let mut key = [0; 32];
+            getrandom::fill(&mut key).map_err(|it| Error::Internal(it.to_string()))?;
+            change.put(SERVER_KEYS, name.as_bytes(), [&[1], &key[..]].concat());
+            Ok(key)
+        })
+        .await
+    }
+
+    /// Whether writes work now.
+    pub fn ready(&self) -> bool {
+        self.shared.writable.load(Ordering::Acquire)
+    }
+
+    /// Finishes every write that was queued before this, and closes the store. All
+    /// handles answer with an error from then on.
+    pub async fn close(&self) -> Result<()> {
+        let (reply, closed) = tokio::sync::oneshot::channel();
+        let mut message = Message::Close(reply);
+        while let Err(full) = self.writer.try_send(message) {
+            match full {
+                TrySendError::Full(it) => message = it,
+                TrySendError::Disconnected(_) => return Ok(()),
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        closed.await.unwrap_or(Ok(()))
+    }
+
+    async fn start(medium: Arc<dyn Medium>, options: Options, lock: Option<Lock>) -> Result<Store> {
+        let shared = Arc::new(Shared::default());
+        let (writer, queue) = sync_channel(options.queue_max);
+        let opened = writer::start(medium, options, lock, shared.clone(), queue);
+        opened.await.map_err(|it| Error::store("starting", it))??;
+        Ok(Store { writer, shared })
+    }
+
+    async fn queue<T: Send + 'static>(
+        &self,
+        trail: Trail,
+        work: impl FnOnce(&mut dyn Change) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (write, answer) = Write::new(trail, work);
+        self.writer.try_send(Message::Run(write)).map_err(|it| match it {
+            TrySendError::Full(_) => {
+                metrics::counter!("chandlery_store_queue_full_total").increment(1);
+                Error::Busy { what: "changes", retry_after: Duration::from_secs(1) }
+            }
+            TrySendError::Disconnected(_) => closed(),
+        })?;
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    fn current(&self) -> Result<Arc<Snapshot>> {
+        self.shared.current.load_full().ok_or_else(closed)
+    }
+
+    // The writer finds its own failures; those of readers it has to be told of.
+    fn report<T>(&self, result: &Result<T>) {
+        if let Err(Error::Store { .. }) = result {
+            drop(self.writer.try_send(Message::Look));
+        }
     }
 }
+
+fn closed() -> Error {
+    Error::Store { doing: "being closed".into(), source: None }
+}
+
+#[cfg(test)]
+mod tests;
