@@ -14,6 +14,7 @@ const YAML_TAGS: &str = "tag:yaml.org,2002:";
 pub struct Reader<'a> {
     parser: Parser<'a, StrInput<'a>>,
     root_tag: Option<&'static str>,
+    words_as_text: bool,
     stack: Vec<Frame>,
     anchors: HashMap<usize, Anchored>,
     documents: Vec<Document>,
@@ -62,6 +63,7 @@ impl<'a> Reader<'a> {
         Reader {
             parser: Parser::new_from_str(text),
             root_tag: None,
+            words_as_text: false,
             stack: Vec::new(),
             anchors: HashMap::new(),
             documents: Vec::new(),
@@ -73,6 +75,12 @@ impl<'a> Reader<'a> {
     /// Takes a document whose root has the tag `!!` + `tag`, too.
     pub fn with_root_tag(mut self, tag: &'static str) -> Self {
         self.root_tag = Some(tag);
+        self
+    }
+
+    /// Leaves `yes`, `off` and the like as the words that they are.
+    pub fn with_words_as_text(mut self) -> Self {
+        self.words_as_text = true;
         self
     }
 
@@ -209,7 +217,11 @@ impl<'a> Reader<'a> {
     ) -> Result<Value, YamlError> {
         let Some(tag) = tag else {
             let plain = style == ScalarStyle::Plain;
-            return Ok(if plain { scalar::resolve(text) } else { Value::String(text.to_owned()) });
+            let word = self.words_as_text && scalar::boolean(text).is_some();
+            return Ok(match plain && !word {
+                true => scalar::resolve(text),
+                false => Value::String(text.to_owned()),
+            });
         };
         match (tag.handle.as_str(), tag.suffix.as_str()) {
             (YAML_TAGS, "str") | ("", "!") | ("!", "") => Ok(Value::String(text.to_owned())),
