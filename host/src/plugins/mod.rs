@@ -19,6 +19,7 @@ pub mod notifying_hook;
 pub mod policy;
 pub mod renderer;
 mod set;
+pub mod shipped;
 pub mod types;
 pub mod validating_hook;
 

@@ -1,0 +1,66 @@
+//! Builds the plugins that the server ships with and lays them where
+//! `plugins/shipped.rs` takes them from.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::exit,
+};
+
+use chandlery_plugin_build::{Built, Result, Toolchain, build, shared_target, write};
+
+fn main() {
+    println!("cargo::rerun-if-env-changed=CHANDLERY_WASM_TOOLCHAIN");
+    if let Err(error) = ship() {
+        for line in error.to_string().lines() {
+            println!("cargo::error={line}");
+        }
+        exit(1);
+    }
+}
+
+/// Builds every folder of `plugins/` that has a `chandlery.toml`.
+fn ship() -> Result<()> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    for shared in ["Cargo.toml", "Cargo.lock", "sdk/Cargo.toml", "sdk/src", "wit", "plugins"] {
+        println!("cargo::rerun-if-changed={}", top.join(shared).display());
+    }
+
+    let toolchain = Toolchain::find()?;
+    if let Some(compiler) = toolchain.watched() {
+        println!("cargo::rerun-if-changed={}", compiler.display());
+    }
+    println!("plugins are compiled with {}", toolchain.name);
+
+    let mut list = String::from("&[\n");
+    for plugin in plugins(&top.join("plugins")) {
+        let built = build(&plugin, &shared_target(&out), &toolchain)?;
+        list += &lay(&built, &out)?;
+    }
+    write(&out.join("shipped.rs"), format!("{list}]\n").as_bytes())
+}
+
+fn plugins(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut plugins: Vec<PathBuf> =
+        entries.map(|it| it.path()).filter(|it| it.join("chandlery.toml").is_file()).collect();
+    plugins.sort();
+    plugins
+}
+
+/// Lays a component into `out` and returns its line of the list.
+fn lay(built: &Built, out: &Path) -> Result<String> {
+    let Built { manifest, component, sha256, warnings } = built;
+    for warning in warnings {
+        println!("cargo::warning=plugin `{}`: {warning}", manifest.name);
+    }
+    println!("{} {}: {} bytes", manifest.name, manifest.version, component.len());
+    let file = format!("{}.wasm", manifest.name);
+    write(&out.join(&file), component)?;
+    Ok(format!(
+        "Shipped {{ name: {:?}, version: {:?}, sha256: {sha256:?}, \
+         component: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}\")) }},\n",
+        manifest.name, manifest.version,
+    ))
+}

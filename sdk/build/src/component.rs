@@ -1,0 +1,94 @@
+//! Makes a component of a module, and looks at what it imports.
+
+use wasm_encoder::{ComponentSection, CustomSection};
+use wit_component::{ComponentEncoder, DecodedWasm};
+use wit_parser::{Resolve, WorldId, WorldItem, WorldKey};
+
+use crate::{Error, Manifest, Result};
+
+/// The custom section that holds the manifest.
+const MANIFEST: &str = "chandlery:manifest";
+
+/// Wraps a module, checks it against its manifest, and puts the manifest in.
+pub(crate) fn make(module: &[u8], manifest: &Manifest, json: &str) -> Result<Vec<u8>> {
+    let wrong = |what: String| Error(format!("the plugin `{}` {what}", manifest.name));
+    let mut component = ComponentEncoder::default()
+        .validate(true)
+        .module(module)
+        .and_then(|it| it.encode())
+        .map_err(|it| wrong(format!("does not make a component: {it:#}")))?;
+    let outside = Outside::of(&component).map_err(|it| wrong(format!("cannot be read: {it}")))?;
+    outside.check(manifest).map_err(wrong)?;
+    CustomSection { name: MANIFEST.into(), data: json.as_bytes().into() }
+        .append_to_component(&mut component);
+    Ok(component)
+}
+
+/// What the manifest asks for and the component does not import.
+pub(crate) fn unused(component: &[u8], manifest: &Manifest) -> Vec<String> {
+    let Ok(outside) = Outside::of(component) else { return Vec::new() };
+    let asked = manifest.capabilities.keys().filter(|it| *it != "mutate");
+    // Secrets may be used without being read, and then they are no import.
+    let asked = asked.filter(|it| *it != "secrets");
+    asked
+        .filter(|it| !outside.imports.contains(&format!("chandlery:host/{it}")))
+        .map(|it| format!("`capabilities.{it}` is asked for but never used"))
+        .collect()
+}
+
+/// The names of what a component imports and exports, without their versions.
+struct Outside {
+    imports: Vec<String>,
+    exports: Vec<String>,
+}
+
+impl Outside {
+    fn of(component: &[u8]) -> std::result::Result<Outside, String> {
+        match wit_component::decode(component) {
+            Ok(DecodedWasm::Component(resolve, world)) => Ok(Outside {
+                imports: names(&resolve, world, |world| &world.imports),
+                exports: names(&resolve, world, |world| &world.exports),
+            }),
+            Ok(DecodedWasm::WitPackage(..)) => Err("it is a WIT package".to_owned()),
+            Err(error) => Err(format!("{error:#}")),
+        }
+    }
+
+    fn check(&self, manifest: &Manifest) -> std::result::Result<(), String> {
+        for kind in &manifest.kinds {
+            let interface = kind.interface();
+            if !self.exports.contains(&format!("chandlery:plugin/{interface}")) {
+                return Err(format!("does not export `{interface}`, which its `kinds` promise"));
+            }
+        }
+        for import in &self.imports {
+            let Some(capability) = import.strip_prefix("chandlery:host/") else {
+                if import == "chandlery:types/types" {
+                    continue;
+                }
+                return Err(format!("imports `{import}`, which no host offers"));
+            };
+            let given = matches!(capability, "log" | "metrics");
+            if !given && !manifest.capabilities.contains_key(capability) {
+                return Err(format!(
+                    "imports `{capability}`: ask for it under `capabilities` in `chandlery.toml`, \
+                     with the reason, or do not call it"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn names(
+    resolve: &Resolve,
+    world: WorldId,
+    side: impl Fn(&wit_parser::World) -> &wit_parser::IndexMap<WorldKey, WorldItem>,
+) -> Vec<String> {
+    let keys = side(&resolve.worlds[world]).keys();
+    keys.map(|key| {
+        let name = resolve.name_world_key(key);
+        name.split('@').next().unwrap_or_default().to_owned()
+    })
+    .collect()
+}
