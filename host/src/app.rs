@@ -14,6 +14,7 @@ use crate::{
     config::Config,
     error::{Error, Result},
     plugins::{Binding, Plugins},
+    release::engine::{self, Engine},
     store::Store,
     tasks::Tasks,
 };
@@ -35,6 +36,8 @@ pub struct App {
     pub blobs: Blobs,
     /// The plugin runtime and the set in force.
     pub plugins: Plugins,
+    /// What is being done to releases.
+    pub engine: Engine,
     /// What runs beside the requests.
     pub tasks: Tasks,
     store_checked: Mutex<Option<(Instant, Option<String>)>>,
@@ -69,9 +72,11 @@ pub async fn start_with(config: Config, bindings: Vec<Binding>) -> Result<Arc<Ap
         store,
         blobs,
         plugins,
+        engine: Engine::default(),
         tasks: Tasks::default(),
         store_checked: Mutex::new(None),
     });
+    engine::spawn(&app);
     Ok(app)
 }
 

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 
 /// What URLs a grant's entry covers.
 #[derive(Debug)]
-pub struct Origin {
+pub(super) struct Origin {
     scheme: String,
     host: String,
     any_below: bool,
@@ -16,7 +16,7 @@ pub struct Origin {
 
 impl Origin {
     /// Reads an entry.
-    pub fn parse(text: &str) -> Result<Origin> {
+    pub(super) fn parse(text: &str) -> Result<Origin> {
         let wrong = |why: &str| Error::invalid("origins", format!("`{text}` {why}"));
         let (plain, any_below) = match text.split_once("://*.") {
             Some((scheme, rest)) => (format!("{scheme}://{rest}"), true),
@@ -40,7 +40,7 @@ impl Origin {
     }
 
     /// Whether a URL lies in it.
-    pub fn covers(&self, url: &Url) -> bool {
+    pub(super) fn covers(&self, url: &Url) -> bool {
         url.scheme() == self.scheme
             && url.port_or_known_default() == Some(self.port)
             && self.covers_host(url.host_str().unwrap_or_default())
@@ -72,7 +72,7 @@ impl Origin {
 }
 
 /// Whether a URL points at one of these ports of the machine itself.
-pub fn is_own_process(url: &Url, ports: &[u16]) -> bool {
+pub(super) fn is_own_process(url: &Url, ports: &[u16]) -> bool {
     let loopback = match url.host() {
         Some(Host::Ipv4(it)) => it.is_loopback(),
         Some(Host::Ipv6(it)) => it.is_loopback(),

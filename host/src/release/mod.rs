@@ -2,12 +2,21 @@
 //!
 //! A package comes as a zip ([`archive`]) and is read by [`package`], its values
 //! are merged by [`values`] and rendered by [`render`] through the renderer in
-//! force; [`manifest`] reads what came out. [`model`] holds what the API shows.
+//! force; [`manifest`] reads what came out. [`install`] and [`delete`] are durable
+//! operations that [`engine`] brings to their end; [`resource`] fetches what is to
+//! run, [`platform`] says where, [`status`] how it is. [`model`] holds what the API
+//! shows.
 
 pub mod archive;
+pub mod delete;
+pub mod engine;
+pub mod install;
 pub mod manifest;
 pub mod model;
 pub mod package;
+pub mod platform;
 pub mod render;
+pub mod resource;
+pub mod status;
 pub mod values;
 pub mod yaml;

@@ -14,9 +14,11 @@ mod engine;
 mod format;
 mod lock;
 mod medium;
+pub mod operations;
 pub mod outbox;
 pub mod packages;
 pub mod processes;
+pub mod releases;
 mod view;
 mod writer;
 

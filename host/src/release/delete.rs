@@ -1,0 +1,180 @@
+//! Takes a release off its platform.
+//!
+//! A deletion that a crash has cut off is finished by the engine: whoever asked for
+//! it wanted it gone.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    engine::{Working, advance, blob_owner},
+    install::{asked, shown},
+    model::{Release, StatusCode},
+    platform,
+    status::unknown,
+};
+use crate::{
+    app::App,
+    authz::{Permit, Target},
+    capabilities::process::now_ms,
+    error::{Error, Result},
+    store::{
+        View, blob_refs,
+        operations::{self, Kind, Operation, Phase, Step, StepState},
+        outbox::{self, Announcement},
+        releases::{self, DeployedApp, ReleaseRow},
+    },
+};
+
+const DESCRIPTION: &str = "Delete complete";
+const UNDEPLOY_MAX: Duration = Duration::from_secs(120);
+
+/// Deletes the newest deployed version of a release. Goes on to its end even where
+/// the caller goes away.
+pub async fn delete(app: &Arc<App>, permit: Permit, name: &str) -> Result<Release> {
+    let (app, name) = (app.clone(), name.to_owned());
+    let work = async move {
+        let wanted = name.clone();
+        let row = app.store.read(move |view| deployed(view, &wanted)).await?;
+        permit.review(&app, shown(&row.release), Some(shown(&row.release))).await?;
+        if row.apps.is_empty() {
+            return Ok(row.release);
+        }
+        let operation = record(&permit, row);
+        let _working = Working::on(&app, &operation.id);
+        let begun = operation.clone();
+        let claim = app.store.write_unaudited(move |change| {
+            let now = deployed(change, begun.release())?;
+            if now.release.version != begun.row.release.version {
+                return Err(Error::Conflict(format!(
+                    "Release [{}] has changed meanwhile: try again",
+                    begun.release()
+                )));
+            }
+            operations::begin(change, &begun)
+        });
+        claim.await?;
+        go_on(&app, operation).await
+    };
+    tokio::spawn(work).await.map_err(|it| Error::Internal(it.to_string()))?
+}
+
+/// The release to delete, unless somebody is busy with it.
+fn deployed(view: &(impl View + ?Sized), name: &str) -> Result<ReleaseRow> {
+    if let Some(held) = operations::open_of(view, name)? {
+        return Err(operations::busy(Kind::Delete, &held));
+    }
+    releases::newest_deployed(view, name)?.ok_or_else(|| unknown(name, None))
+}
+
+fn record(permit: &Permit, row: ReleaseRow) -> Operation {
+    let step = |it: &DeployedApp| Step {
+        app: None,
+        name: it.name.clone(),
+        state: StepState::Planned,
+        handle: Some(it.handle.clone()),
+        deployment_id: it.deployment_id.clone(),
+        message: None,
+    };
+    Operation {
+        id: uuid::Uuid::new_v4().to_string(),
+        revision: 0,
+        kind: Kind::Delete,
+        phase: Phase::Doing,
+        asked: asked(permit),
+        started_ms: now_ms(),
+        ended_ms: None,
+        message: None,
+        attempts: 0,
+        steps: row.apps.iter().map(step).collect(),
+        row,
+    }
+}
+
+/// Takes the steps that are left and ends the operation.
+pub(super) async fn go_on(app: &Arc<App>, mut operation: Operation) -> Result<Release> {
+    operation.attempts += 1;
+    for index in 0..operation.steps.len() {
+        if operation.steps[index].state == StepState::Done {
+            continue;
+        }
+        if app.engine.is_stopping() {
+            return Err(Error::Busy {
+                what: "operations while the server is stopping",
+                retry_after: Duration::from_secs(5),
+            });
+        }
+        operation.steps[index].state = StepState::Begun;
+        operation = advance(app, &operation).await?;
+        // As in the original, what cannot be taken off does not keep the release;
+        // the operation's record tells of it.
+        if let Err(error) = undeploy(app, &operation, index).await {
+            let step = &mut operation.steps[index];
+            tracing::warn!(release = operation.row.release.name, app = step.name, %error, "not undeployed");
+            step.message = Some(error.to_string());
+        }
+        operation.steps[index].state = StepState::Done;
+        operation = advance(app, &operation).await?;
+    }
+    finish(app, operation).await
+}
+
+async fn undeploy(app: &App, operation: &Operation, index: usize) -> Result<()> {
+    let platform = platform::find(app, &operation.row.release.platform_name)?;
+    let deployer = platform.deployer_in(&app.plugins.set())?;
+    let handle = operation.steps[index].handle.as_deref().unwrap_or_default();
+    let undeployed =
+        deployer.undeploy(&platform.scope(&operation.id), handle, UNDEPLOY_MAX).await?;
+    undeployed.map(|_| ()).map_err(|it| Error::Plugin {
+        plugin: platform.deployer(),
+        message: it.message,
+        source: None,
+    })
+}
+
+async fn finish(app: &App, mut operation: Operation) -> Result<Release> {
+    let mut row = operation.row.clone();
+    row.release.info.status.status_code = StatusCode::Deleted;
+    row.release.info.status.platform_status = None;
+    row.release.info.description = DESCRIPTION.to_owned();
+
+    let left: Vec<&str> = operation
+        .steps
+        .iter()
+        .filter(|it| it.message.is_some())
+        .map(|it| it.name.as_str())
+        .collect();
+    operation.message = match left.as_slice() {
+        [] => None,
+        left => Some(format!("these may still run: {}", left.join(", "))),
+    };
+    operation.phase = Phase::Done;
+    operation.ended_ms = Some(now_ms());
+    let told = announcement(app, &operation, &row);
+    let kept_row = row.clone();
+    let kept = app.store.write(operation.audit(), move |change| {
+        operations::advance(change, &mut operation)?;
+        releases::put(change, &kept_row);
+        for it in &kept_row.apps {
+            if let Some(sha256) = &it.artifact_sha256 {
+                blob_refs::release(change, sha256, &blob_owner(&kept_row, &it.name));
+            }
+        }
+        outbox::announce(change, &told)
+    });
+    kept.await?;
+    Ok(row.release)
+}
+
+// Made from the record, not from a permit: it may be another server that ends it.
+fn announcement(app: &App, operation: &Operation, row: &ReleaseRow) -> Announcement {
+    let target = Target {
+        kind: "release".into(),
+        namespace: String::new(),
+        name: row.release.name.clone(),
+        version: Some(row.release.version.to_string()),
+        labels: Vec::new(),
+    };
+    let actor = operation.asked.principal.clone();
+    let object = Some(shown(&row.release));
+    Announcement::new(&app.plugins.set(), "release:delete", target, actor, object)
+}

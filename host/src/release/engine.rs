@@ -1,0 +1,251 @@
+//! Brings operations on releases to their end, whatever happens in between.
+//!
+//! Each step is written down before it is taken and after. What an earlier server
+//! left open is taken up within seconds of the start: an install is undone, a
+//! deletion is finished. A release never stays in between, and its stored platform
+//! status is kept fresh for lists.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{delete, install, model::StatusCode, status};
+use crate::{
+    app::App,
+    capabilities::process::now_ms,
+    error::{Error, Result},
+    store::{
+        operations::{self, Kind, Operation},
+        releases::{self, ReleaseRow},
+    },
+};
+
+/// How often open operations and young releases are looked at.
+const TICK: Duration = Duration::from_secs(5);
+/// Releases younger than this are refreshed with every tick.
+const YOUNG_MS: u64 = 120_000;
+/// All others this often.
+const ALL: Duration = Duration::from_secs(600);
+/// Releases that one refresh reads at once.
+const PAGE: usize = 50;
+/// Open operations that are taken up at once.
+const OPEN_MAX: usize = 64;
+
+/// What this server is working on.
+#[derive(Default)]
+pub struct Engine {
+    working: Mutex<BTreeSet<String>>,
+    /// Young releases, and when they were made.
+    young: Mutex<BTreeMap<(String, u32), u64>>,
+    stopping: CancellationToken,
+}
+
+/// Says that an operation is being worked on, until it is dropped.
+pub(super) struct Working {
+    app: Arc<App>,
+    id: String,
+}
+
+impl Engine {
+    /// Whether it has been told to stop: no further step is begun.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
+    /// Follows a release for a while.
+    pub(super) fn follow(&self, row: &ReleaseRow) {
+        let key = (row.release.name.clone(), row.release.version);
+        lock(&self.young).insert(key, row.release.info.first_deployed);
+    }
+}
+
+impl Working {
+    /// Takes an operation up, unless somebody here already works on it.
+    pub(super) fn on(app: &Arc<App>, id: &str) -> Option<Working> {
+        let is_new = lock(&app.engine.working).insert(id.to_owned());
+        is_new.then(|| Working { app: app.clone(), id: id.to_owned() })
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        lock(&self.app.engine.working).remove(&self.id);
+    }
+}
+
+/// Starts the engine beside the requests.
+pub fn spawn(app: &Arc<App>) {
+    let weak = Arc::downgrade(app);
+    app.tasks.spawn("engine", |stop| run(weak, stop));
+}
+
+// The server is held only while there is something to do, so that it can end.
+async fn run(weak: Weak<App>, stop: CancellationToken) {
+    let mut all_next = Instant::now();
+    while let Some(app) = weak.upgrade() {
+        let all = Instant::now() >= all_next;
+        tokio::select! {
+            () = round(&app, all) => {}
+            () = stop.cancelled() => {}
+        }
+        if all {
+            all_next = Instant::now() + ALL;
+        }
+        drop(app);
+        if timeout(TICK, stop.cancelled()).await.is_ok() {
+            break;
+        }
+    }
+    let Some(app) = weak.upgrade() else { return };
+    app.engine.stopping.cancel();
+    while !lock(&app.engine.working).is_empty() {
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn round(app: &Arc<App>, all: bool) {
+    if let Err(error) = take_up(app).await {
+        tracing::error!(%error, "open operations could not be read");
+    }
+    if let Err(error) = refresh(app, all).await {
+        tracing::warn!(%error, "stored statuses could not be refreshed");
+    }
+}
+
+/// Takes up what nobody works on.
+async fn take_up(app: &Arc<App>) -> Result<()> {
+    let mut after = String::new();
+    loop {
+        let from = after.clone();
+        let open = app.store.read(move |view| operations::open(view, &from, OPEN_MAX)).await?;
+        let Some(last) = open.last() else { return Ok(()) };
+        after = last.release().to_owned();
+        let mut taken = Vec::new();
+        for operation in open {
+            if let Some(working) = Working::on(app, &operation.id) {
+                let app = app.clone();
+                taken.push(tokio::spawn(async move {
+                    go_on(&app, working, &operation.id, operation.release()).await
+                }));
+            }
+        }
+        for it in taken {
+            it.await.map_err(|it| Error::Internal(it.to_string()))?;
+        }
+    }
+}
+
+async fn go_on(app: &Arc<App>, _working: Working, id: &str, release: &str) {
+    // Read again: it may have ended between the list and our taking it up.
+    let name = release.to_owned();
+    let operation = match app.store.read(move |view| operations::open_of(view, &name)).await {
+        Ok(Some(operation)) if operation.id == id => operation,
+        Ok(_) => return,
+        Err(error) => return tracing::error!(%error, "an open operation could not be read"),
+    };
+    tracing::info!(operation = id, release, kind = ?operation.kind, "an operation is taken up again");
+    let ended = match operation.kind {
+        Kind::Install => {
+            let why = "the server ended before it was complete";
+            let why = operation.message.clone().unwrap_or_else(|| why.to_owned());
+            install::undo(app, operation, why).await
+        }
+        Kind::Delete => delete::go_on(app, operation).await.map(|_| ()),
+    };
+    if let Err(error) = ended {
+        tracing::error!(operation = id, release, %error, "an operation could not be brought to its end");
+    }
+}
+
+/// Keeps how far an operation is.
+pub(super) async fn advance(app: &App, operation: &Operation) -> Result<Operation> {
+    let mut operation = operation.clone();
+    let kept = app.store.write_unaudited(move |change| {
+        operations::advance(change, &mut operation)?;
+        Ok(operation)
+    });
+    kept.await
+}
+
+/// Whose an application's bytes are, in the blobs' list of references.
+pub(super) fn blob_owner(row: &ReleaseRow, app: &str) -> String {
+    format!("release/{}/{}/{app}", row.release.name, row.release.version)
+}
+
+async fn refresh(app: &App, all: bool) -> Result<()> {
+    if all {
+        return refresh_all(app).await;
+    }
+    let now = now_ms();
+    let keys: Vec<(String, u32)> = {
+        let mut young = lock(&app.engine.young);
+        young.retain(|_, made_ms| now.saturating_sub(*made_ms) < YOUNG_MS);
+        young.keys().cloned().collect()
+    };
+    for keys in keys.chunks(PAGE) {
+        let keys = keys.to_vec();
+        let read = app.store.read(move |view| {
+            let rows = keys.iter().map(|(name, version)| releases::find(view, name, *version));
+            rows.collect::<Result<Vec<_>>>()
+        });
+        let rows = read.await?.into_iter().flatten().collect();
+        refresh_rows(app, rows).await?;
+    }
+    Ok(())
+}
+
+async fn refresh_all(app: &App) -> Result<()> {
+    let mut after: Option<(String, u32)> = None;
+    loop {
+        let from = after.clone();
+        let read = app.store.read(move |view| {
+            let after = from.as_ref().map(|(name, version)| (name.as_str(), *version));
+            releases::listed(view, "", after, PAGE)
+        });
+        let rows = read.await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = Some((last.release.name.clone(), last.release.version));
+        for row in &rows {
+            if now_ms().saturating_sub(row.release.info.first_deployed) < YOUNG_MS {
+                app.engine.follow(row);
+            }
+        }
+        refresh_rows(app, rows).await?;
+    }
+}
+
+async fn refresh_rows(app: &App, rows: Vec<ReleaseRow>) -> Result<()> {
+    let rows: Vec<ReleaseRow> =
+        rows.into_iter().filter(|it| it.status() == StatusCode::Deployed).collect();
+    let fresh = status::ask(app, &app.plugins.set(), &rows).await;
+    let changed: Vec<(ReleaseRow, String)> = rows
+        .into_iter()
+        .zip(fresh)
+        .filter_map(|(row, text)| Some((row, text?)))
+        .filter(|(row, text)| row.release.info.status.platform_status.as_ref() != Some(text))
+        .collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let kept = app.store.write_unaudited(move |change| {
+        for (row, text) in changed {
+            let now = releases::find(change, &row.release.name, row.release.version)?;
+            // It may have been deleted while the platform was asked.
+            if let Some(mut now) = now.filter(|it| it.status() == row.status()) {
+                now.release.info.status.platform_status = Some(text);
+                releases::put(change, &now);
+            }
+        }
+        Ok(())
+    });
+    kept.await
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,96 @@
+//! Takes back what an install has done.
+
+use std::time::Duration;
+
+use super::*;
+
+/// What could not be undone in so many attempts is left, and said to be.
+const ATTEMPTS_MAX: u32 = 10;
+const UNDEPLOY_MAX: Duration = Duration::from_secs(120);
+
+/// Undoes an install and ends it as failed. What cannot be undone now is tried
+/// again by the engine.
+pub(in crate::release) async fn undo(
+    app: &Arc<App>,
+    mut operation: Operation,
+    why: String,
+) -> Result<()> {
+    operation.phase = Phase::Undoing;
+    operation.message = Some(why);
+    operation.attempts += 1;
+    operation = advance(app, &operation).await?;
+
+    let mut left: Vec<String> = Vec::new();
+    for index in (0..operation.steps.len()).rev() {
+        if !matches!(operation.steps[index].state, StepState::Begun | StepState::Done) {
+            continue;
+        }
+        if app.engine.is_stopping() {
+            return Ok(());
+        }
+        match undo_step(app, &mut operation, index).await {
+            Ok(()) => operation.steps[index].state = StepState::Undone,
+            Err(error) => {
+                let step = &mut operation.steps[index];
+                step.message = Some(error.to_string());
+                left.push(step.name.clone());
+            }
+        }
+        operation = advance(app, &operation).await?;
+    }
+    if !left.is_empty() && operation.attempts < ATTEMPTS_MAX {
+        let release = operation.release();
+        tracing::warn!(release, ?left, "an install could not be undone yet");
+        return Ok(());
+    }
+    give_up(app, operation, &left).await
+}
+
+async fn undo_step(app: &Arc<App>, operation: &mut Operation, index: usize) -> Result<()> {
+    let platform = platform::find(app, &operation.row.release.platform_name)?;
+    let deployer = platform.deployer_in(&app.plugins.set())?;
+    let scope = platform.scope(&operation.id);
+    let step = &operation.steps[index];
+    let handle = match (&step.handle, &step.app) {
+        (Some(handle), _) => handle.clone(),
+        (None, None) => return Ok(()),
+        // Nobody knows whether it was started. The same call again finds it, or
+        // starts it; one that answers with an error has left nothing behind.
+        (None, Some(deployable)) => match deployer.deploy(&scope, deployable, None).await? {
+            Ok(placement) => placement.handle,
+            Err(error) => {
+                tracing::debug!(error = error.message, "nothing was started");
+                return Ok(());
+            }
+        },
+    };
+    let undeployed = deployer.undeploy(&scope, &handle, UNDEPLOY_MAX).await?;
+    operation.steps[index].handle = Some(handle);
+    undeployed.map(|_| ()).map_err(|it| Error::Plugin {
+        plugin: platform.deployer(),
+        message: it.message,
+        source: None,
+    })
+}
+
+async fn give_up(app: &Arc<App>, mut operation: Operation, left: &[String]) -> Result<()> {
+    let why = operation.message.take().unwrap_or_default();
+    operation.message = Some(match left {
+        [] => why.clone(),
+        left => format!("{why}; and these may still run: {}", left.join(", ")),
+    });
+    operation.phase = Phase::Failed;
+    operation.ended_ms = Some(now_ms());
+    let audit = operation.audit();
+    let kept = app.store.write_unaudited(move |change| {
+        operations::advance(change, &mut operation)?;
+        for it in operation.steps.iter().filter_map(|it| it.app.as_ref()) {
+            if let Some(artifact) = &it.artifact {
+                blob_refs::release(change, &artifact.sha256, &blob_owner(&operation.row, &it.name));
+            }
+        }
+        Ok(())
+    });
+    kept.await?;
+    app.store.refused(audit, why).await
+}

@@ -1,0 +1,103 @@
+//! Platform accounts: what a release is installed on.
+
+use serde_json::{Value, json};
+
+use crate::{
+    app::App,
+    config::Config,
+    error::{Error, Result},
+    plugins::{PluginSet, deployer::Scope},
+};
+
+/// The platform that needs no settings: processes of this machine.
+pub const LOCAL: &str = "local";
+/// The account that it has when none is configured.
+pub const DEFAULT: &str = "default";
+
+/// A platform account.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Platform {
+    /// The kind of platform: `local`, `kubernetes`.
+    pub kind: String,
+    /// The account's name: what requests call the platform.
+    pub account: String,
+    /// The account's settings, as the operator wrote them.
+    pub settings: Value,
+}
+
+impl Platform {
+    /// The binding whose deployer serves it.
+    pub fn deployer(&self) -> String {
+        format!("deployer-{}", self.kind)
+    }
+
+    /// What its deployer is told of it.
+    pub fn scope(&self, operation_id: &str) -> Scope {
+        Scope {
+            platform: self.kind.clone(),
+            account: self.account.clone(),
+            settings: self.settings.to_string(),
+            operation_id: operation_id.to_owned(),
+        }
+    }
+
+    /// Its deployer, in that set of plugins.
+    pub fn deployer_in(
+        &self,
+        plugins: &PluginSet,
+    ) -> Result<std::sync::Arc<crate::plugins::Deployer>> {
+        let name = self.deployer();
+        plugins.deployer(&name).ok_or_else(|| {
+            Error::Conflict(format!(
+                "No deployer named '{}': no plugin is put to work as `{name}`",
+                self.account
+            ))
+        })
+    }
+}
+
+/// All accounts, by kind and name. Without a local one there is one of the name
+/// `default`.
+pub fn all(config: &Config) -> Vec<Platform> {
+    let mut platforms: Vec<Platform> = Vec::new();
+    if config.platforms.get(LOCAL).is_none_or(|it| it.is_empty()) {
+        platforms.push(platform(LOCAL, DEFAULT, &json!({})));
+    }
+    for (kind, accounts) in &config.platforms {
+        platforms.extend(accounts.iter().map(|(name, settings)| platform(kind, name, settings)));
+    }
+    platforms
+}
+
+/// The account of that name.
+pub fn find(app: &App, account: &str) -> Result<Platform> {
+    let found = all(&app.config).into_iter().find(|it| it.account == account);
+    found.ok_or_else(|| Error::Conflict(format!("No deployer named '{account}'")))
+}
+
+fn platform(kind: &str, account: &str, settings: &Value) -> Platform {
+    Platform { kind: kind.to_owned(), account: account.to_owned(), settings: settings.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(config: &Config) -> Vec<String> {
+        all(config).into_iter().map(|it| format!("{}/{}", it.kind, it.account)).collect()
+    }
+
+    #[test]
+    fn a_local_account_is_there_before_anybody_configured_one() {
+        assert_eq!(names(&Config::default()), ["local/default"]);
+    }
+
+    #[test]
+    fn configured_local_accounts_take_its_place_and_others_do_not() {
+        let mut config = Config::default();
+        config.platforms.insert("k8s".into(), [("prod".to_owned(), json!({}))].into());
+        assert_eq!(names(&config), ["local/default", "k8s/prod"]);
+        config.platforms.insert(LOCAL.into(), [("here".to_owned(), json!({}))].into());
+        assert_eq!(names(&config), ["k8s/prod", "local/here"]);
+    }
+}

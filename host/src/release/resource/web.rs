@@ -1,0 +1,143 @@
+//! `http(s)://` — public addresses, or those that the settings name.
+
+use std::{net::IpAddr, time::Duration};
+
+use futures::{StreamExt, TryStreamExt};
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use crate::{
+    app::App,
+    blobs::Stored,
+    capabilities::address::{self, Refusal},
+    error::{Error, Result},
+};
+
+const REDIRECTS_MAX: usize = 5;
+/// For the whole of a resource.
+const TIME_MAX: Duration = Duration::from_secs(600);
+/// Without a byte.
+const IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// Fetches a URL into the blob store.
+pub(super) async fn fetch(app: &App, location: &str) -> Result<Stored> {
+    fetch_from(app, location, false).await
+}
+
+/// The same; an operator's own repository may be at any address.
+pub(super) async fn fetch_from(app: &App, location: &str, trusted: bool) -> Result<Stored> {
+    let deadline = Instant::now() + TIME_MAX;
+    let response = get(app, location, trusted, deadline).await?;
+    let limit = app.config.limits.package_bytes_max;
+    if response.content_length().is_some_and(|it| it > limit) {
+        return Err(Error::TooLarge { what: "resource", limit_bytes: limit });
+    }
+    let chunks = response.bytes_stream().map_err(|it| failed(&it.without_url()));
+    timeout_at(deadline, app.blobs.put(chunks.boxed(), limit)).await.map_err(|_| late())?
+}
+
+/// Fetches a small text.
+pub(super) async fn text(app: &App, location: &str, trusted: bool) -> Result<Option<String>> {
+    const BYTES_MAX: usize = 4096;
+    let deadline = Instant::now() + IDLE_MAX;
+    let response = match get(app, location, trusted, deadline).await {
+        Ok(response) => response,
+        Err(Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut chunks = response.bytes_stream();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        bytes.extend_from_slice(&chunk.map_err(|it| failed(&it.without_url()))?);
+        if bytes.len() > BYTES_MAX {
+            return Err(Error::TooLarge { what: "checksum", limit_bytes: BYTES_MAX as u64 });
+        }
+    }
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+async fn get(
+    app: &App,
+    location: &str,
+    trusted: bool,
+    deadline: Instant,
+) -> Result<reqwest::Response> {
+    let private = address::networks(&app.config.resources.http_private)?;
+    let mut url = address::parse(location).map_err(refused)?;
+    for hop in 0..=REDIRECTS_MAX {
+        let allowed = |it: IpAddr| (trusted && hop == 0) || address::allowed(it, &private);
+        let response = send(&url, deadline, allowed).await?;
+        if !response.status().is_redirection() {
+            return match response.status().as_u16() {
+                200..=299 => Ok(response),
+                404 | 410 => Err(Error::not_found("resource", shown(&url))),
+                status => Err(Error::Conflict(format!("`{}` answers {status}", shown(&url)))),
+            };
+        }
+        url = next(&url, &response)?;
+    }
+    Err(Error::Conflict(format!("more than {REDIRECTS_MAX} redirects")))
+}
+
+async fn send(
+    url: &Url,
+    deadline: Instant,
+    allowed: impl Fn(IpAddr) -> bool,
+) -> Result<reqwest::Response> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let addresses = address::resolve(url, left, allowed).await.map_err(refused)?;
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .pool_max_idle_per_host(0)
+        .connect_timeout(IDLE_MAX)
+        .read_timeout(IDLE_MAX)
+        .resolve_to_addrs(url.host_str().unwrap_or_default(), &addresses)
+        .build()
+        .map_err(|it| failed(&it))?;
+    let sent = timeout_at(deadline, client.get(url.clone()).send()).await.map_err(|_| late())?;
+    sent.map_err(|it| failed(&it.without_url()))
+}
+
+fn next(url: &Url, response: &reqwest::Response) -> Result<Url> {
+    let location = response.headers().get(reqwest::header::LOCATION);
+    let location = location.and_then(|it| it.to_str().ok());
+    let location = location.ok_or_else(|| Error::Conflict("a redirect leads nowhere".into()))?;
+    let joined =
+        url.join(location).map_err(|_| Error::Conflict("a redirect leads nowhere".into()))?;
+    if url.scheme() == "https" && joined.scheme() != "https" {
+        return Err(Error::Conflict("a redirect leads from `https` to `http`".into()));
+    }
+    address::parse(joined.as_str()).map_err(refused)
+}
+
+// A query may hold a token.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    url.to_string()
+}
+
+fn failed(error: &reqwest::Error) -> Error {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(it) = source {
+        text = it.to_string();
+        source = it.source();
+    }
+    Error::Conflict(text)
+}
+
+fn late() -> Error {
+    Error::Conflict(format!("it took longer than {} s", TIME_MAX.as_secs()))
+}
+
+fn refused(refusal: Refusal) -> Error {
+    Error::Conflict(match refusal {
+        Refusal::Denied(why) => why
+            .replace("add its network to `private`", "add its network to `resources.http_private`"),
+        Refusal::Unresolved(why) => why,
+        Refusal::Timeout => "its host was not resolved in time".into(),
+    })
+}

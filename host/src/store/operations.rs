@@ -1,0 +1,246 @@
+//! Operations on releases: what is being done, by whom, how far it is, and what
+//! came of it.
+//!
+//! At most one operation is open for a name: [`begin`] claims the name in the same
+//! transaction that keeps the record, and [`advance`] refuses whoever holds an
+//! older revision of it. So two servers, or a server and its own past, can never
+//! both go on with one.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Audit,
+    releases::ReleaseRow,
+    view::{self, Change, Record, Table, Take, View, key, prefix},
+};
+use crate::{
+    authz::Principal,
+    error::{Error, Result},
+    plugins::deployer::App,
+};
+
+/// (release, started in milliseconds of 15 digits, id) → [`Operation`].
+const OPERATIONS: Table = Table("operations");
+/// (release) → the key of its open operation.
+const OPERATIONS_OPEN: Table = Table("operations_open");
+
+/// Ended operations that are kept for each name.
+const HISTORY: usize = 50;
+
+/// What an operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Kind {
+    /// Puts a release on a platform.
+    Install,
+    /// Takes it off.
+    Delete,
+}
+
+/// How far an operation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Its steps are being taken.
+    Doing,
+    /// It did not work, and what it did is being taken back.
+    Undoing,
+    /// It worked.
+    Done,
+    /// It did not work; `message` says why, and whether anything is left.
+    Failed,
+}
+
+/// How far a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepState {
+    /// Not touched yet.
+    Planned,
+    /// About to be taken; whether it was, nobody knows until it is settled.
+    Begun,
+    /// Taken.
+    Done,
+    /// Taken back.
+    Undone,
+}
+
+/// One application's part of an operation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// The application, as the deployer gets it; absent for a deletion.
+    pub app: Option<App>,
+    /// Its name.
+    pub name: String,
+    /// How far it is.
+    pub state: StepState,
+    /// What the deployer gave us to hand back.
+    pub handle: Option<String>,
+    /// Its id on the platform.
+    pub deployment_id: String,
+    /// What went wrong, if anything did.
+    pub message: Option<String>,
+}
+
+/// Who asked for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Who.
+    pub principal: Principal,
+    /// With which token.
+    pub token: String,
+    /// In which request.
+    pub request_id: String,
+    /// Allowed by which policy.
+    pub policy_digest: String,
+}
+
+/// An operation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Operation {
+    /// The same on every attempt.
+    pub id: String,
+    /// Rises with each write of the record.
+    pub revision: u64,
+    /// What it does.
+    pub kind: Kind,
+    /// How far it is.
+    pub phase: Phase,
+    /// Who asked for it.
+    pub asked: Asked,
+    /// When, in milliseconds since the Unix epoch.
+    pub started_ms: u64,
+    /// When it ended.
+    pub ended_ms: Option<u64>,
+    /// What came of it, where that is worth saying.
+    pub message: Option<String>,
+    /// Attempts to take it to its end.
+    pub attempts: u32,
+    /// The release: as it will be, for an install; as it was, for a deletion.
+    pub row: ReleaseRow,
+    /// Its steps, in the manifest's order.
+    pub steps: Vec<Step>,
+}
+
+impl Record for Operation {
+    const WHAT: &'static str = "operation";
+}
+
+impl Operation {
+    /// The release's name.
+    pub fn release(&self) -> &str {
+        &self.row.release.name
+    }
+
+    /// Whether it still has to be brought to an end.
+    pub fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Doing | Phase::Undoing)
+    }
+
+    /// The audit record of what it changes.
+    pub fn audit(&self) -> Audit {
+        let action = match self.kind {
+            Kind::Install => "release:install",
+            Kind::Delete => "release:delete",
+        };
+        Audit {
+            actor: self.asked.principal.id.clone(),
+            token: self.asked.token.clone(),
+            action: action.to_owned(),
+            resource: format!("release//{}/{}", self.release(), self.row.release.version),
+            policy_digest: self.asked.policy_digest.clone(),
+            request_id: self.asked.request_id.clone(),
+        }
+    }
+
+    fn key(&self) -> Vec<u8> {
+        key(&[self.release(), &format!("{:015}", self.started_ms), &self.id])
+    }
+}
+
+/// The sentence for a request that meets another operation on the same name.
+pub fn busy(wanted: Kind, held: &Operation) -> Error {
+    let word = |kind| match kind {
+        Kind::Install => "INSTALL",
+        Kind::Delete => "DELETE",
+    };
+    let at = time::OffsetDateTime::from_unix_timestamp((held.started_ms / 1000) as i64);
+    let format = &time::format_description::well_known::Rfc3339;
+    let since = at.ok().and_then(|it| it.format(format).ok()).unwrap_or_default();
+    Error::Conflict(format!(
+        "Statemachine is not in state ready to do {}: `{}` is doing {} of release [{}] since {since} \
+         (operation {})",
+        word(wanted),
+        held.asked.principal.id,
+        word(held.kind),
+        held.release(),
+        held.id,
+    ))
+}
+
+/// The open operation of a name.
+pub fn open_of(view: &(impl View + ?Sized), release: &str) -> Result<Option<Operation>> {
+    match view.get(OPERATIONS_OPEN, &key(&[release]))? {
+        Some(row) => view::find(view, OPERATIONS, &row),
+        None => Ok(None),
+    }
+}
+
+/// Open operations, after the one of release `after`.
+pub fn open(view: &(impl View + ?Sized), after: &str, limit: usize) -> Result<Vec<Operation>> {
+    let from = if after.is_empty() { Vec::new() } else { [after.as_bytes(), b"\0"].concat() };
+    let rows = view.range(OPERATIONS_OPEN, &from, b"", Take { reverse: false, limit })?;
+    let mut found = Vec::with_capacity(rows.len());
+    for (_, row) in rows {
+        found.extend(view::find::<Operation>(view, OPERATIONS, &row)?);
+    }
+    Ok(found)
+}
+
+/// The operations of a name, the newest first.
+pub fn history(view: &(impl View + ?Sized), release: &str, limit: usize) -> Result<Vec<Operation>> {
+    let (from, to) = prefix(&[release]);
+    let rows = view.range(OPERATIONS, &from, &to, Take { reverse: true, limit })?;
+    rows.iter().map(|(_, value)| view::decode(value)).collect()
+}
+
+/// Claims the name and keeps the operation, unless another one holds it.
+pub fn begin(change: &mut (impl Change + ?Sized), operation: &Operation) -> Result<()> {
+    if let Some(held) = open_of(change, operation.release())? {
+        return Err(busy(operation.kind, &held));
+    }
+    forget_oldest(change, operation.release())?;
+    let row = operation.key();
+    view::keep(change, OPERATIONS, &row, operation);
+    change.put(OPERATIONS_OPEN, &key(&[operation.release()]), row);
+    Ok(())
+}
+
+/// Keeps how far an operation is; when it has ended, its name is free again.
+/// Fails when somebody else has gone on with it.
+pub fn advance(change: &mut (impl Change + ?Sized), operation: &mut Operation) -> Result<()> {
+    let held = open_of(change, operation.release())?;
+    let is_ours = held.is_some_and(|it| it.id == operation.id && it.revision == operation.revision);
+    if !is_ours {
+        return Err(Error::Conflict(format!(
+            "operation {} of release [{}] was taken over",
+            operation.id,
+            operation.release()
+        )));
+    }
+    operation.revision += 1;
+    view::keep(change, OPERATIONS, &operation.key(), operation);
+    if !operation.is_open() {
+        change.delete(OPERATIONS_OPEN, &key(&[operation.release()]));
+    }
+    Ok(())
+}
+
+fn forget_oldest(change: &mut (impl Change + ?Sized), release: &str) -> Result<()> {
+    let (from, to) = prefix(&[release]);
+    let rows = change.range(OPERATIONS, &from, &to, Take { reverse: true, limit: HISTORY * 2 })?;
+    for (row, _) in rows.iter().skip(HISTORY - 1) {
+        change.delete(OPERATIONS, row);
+    }
+    Ok(())
+}
