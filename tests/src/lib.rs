@@ -13,6 +13,7 @@
 //! ```
 
 mod answer;
+pub mod guest;
 mod host;
 
 pub use self::{
