@@ -13,6 +13,7 @@ use crate::{
     capabilities::{Services, artifacts::Artifacts, http::Http, process::Processes},
     config::Config,
     error::{Error, Result},
+    inventory::Downloads,
     plugins::{Binding, Plugins},
     release::engine::{self, Engine},
     store::Store,
@@ -38,6 +39,8 @@ pub struct App {
     pub plugins: Plugins,
     /// What is being done to releases.
     pub engine: Engine,
+    /// Downloads that are being counted.
+    pub downloads: Downloads,
     /// What runs beside the requests.
     pub tasks: Tasks,
     store_checked: Mutex<Option<(Instant, Option<String>)>>,
@@ -69,6 +72,7 @@ pub async fn start_with(config: Config, bindings: Vec<Binding>) -> Result<Arc<Ap
 
     let app = Arc::new(App {
         config: Arc::new(config),
+        downloads: Downloads::new(store.clone()),
         store,
         blobs,
         plugins,
@@ -87,6 +91,7 @@ impl App {
         for late in self.tasks.stop(TASKS_LIMIT).await {
             tracing::warn!(task = late, "background work was cut off");
         }
+        self.downloads.flush().await;
         self.store.close().await
     }
 

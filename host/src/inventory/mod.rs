@@ -1,1 +1,34 @@
-//! inventory
+//! The Inventory's rules: units, their releases, and the bytes behind them. One
+//! file for each verb, and one for each thing that has rules of its own.
+
+mod clock;
+mod decode;
+mod download;
+mod download_url;
+mod json;
+pub mod metadata;
+mod names;
+mod next_version;
+mod read;
+mod register;
+pub mod release_id;
+mod resolve;
+mod upload;
+mod validate;
+pub mod version;
+pub mod wire;
+
+pub use download::{Downloads, download, package};
+pub use metadata::ReleaseMetadata;
+pub use names::{NamespaceName, UnitName};
+pub use next_version::next_version;
+pub use read::{
+    Application, Namespace, PAGE_ROWS, Release, metadata, namespace, namespaces, release, unit,
+    units, versions,
+};
+pub use register::{read_release, register};
+pub use release_id::ReleaseId;
+pub use resolve::{UnitPlace, resolve};
+pub use upload::{expect_package, take_in, upload, upload_version};
+pub use validate::Checked;
+pub use version::{Version, VersionQuery};

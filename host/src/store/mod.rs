@@ -14,11 +14,14 @@ mod engine;
 mod format;
 mod lock;
 mod medium;
+pub mod namespaces;
 pub mod operations;
 pub mod outbox;
 pub mod packages;
 pub mod processes;
 pub mod releases;
+pub mod unit_releases;
+pub mod units;
 mod view;
 mod writer;
 

@@ -1,0 +1,181 @@
+//! Reading namespaces, units and releases, in pages.
+//!
+//! What is answered as one list is read page by page, so that no list is ever
+//! held whole.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::{names::NamespaceName, resolve::UnitPlace, version::Version};
+use crate::{
+    app::App,
+    authz::Permit,
+    error::{Error, Result},
+    store::{
+        View,
+        namespaces::{self, NamespaceRecord},
+        unit_releases::{self, VersionsPage},
+        units::{self, UnitRecord},
+    },
+};
+
+/// Rows in a page.
+pub const PAGE_ROWS: usize = 500;
+
+/// A namespace, as it is answered.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the words of the Inventory's documents")]
+pub struct Namespace {
+    pub name: String,
+    pub description: String,
+    pub org_url: String,
+    pub logo: String,
+    pub permission: &'static str,
+    pub is_public: bool,
+}
+
+/// A unit, as it is answered.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the words of the Inventory's documents")]
+pub struct Application {
+    pub name: String,
+    pub project: String,
+    pub description: String,
+    pub latest_version: String,
+    pub logo: String,
+    pub uploaded_by: String,
+    pub uploaded_at: String,
+    pub hooks: Option<()>,
+}
+
+/// A release with what the server knows of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Release {
+    /// Its metadata, as JSON and a newline.
+    pub metadata: Bytes,
+    /// Whether no version of its unit is greater.
+    pub is_latest: bool,
+    /// How often its package was downloaded.
+    pub downloads: u64,
+    /// Who registered it; empty where unknown.
+    pub uploaded_by: String,
+    /// When it was registered.
+    pub uploaded_at: String,
+}
+
+/// A page of namespaces, by name, behind `after`.
+pub async fn namespaces(app: &App, _: &Permit, after: String) -> Result<Vec<Namespace>> {
+    let page = move |view: &dyn View| namespaces::namespaces_page(view, &after, PAGE_ROWS);
+    let rows = app.store.read(page).await?;
+    Ok(rows.into_iter().map(|(name, record)| shown_namespace(name, record)).collect())
+}
+
+/// One namespace.
+pub async fn namespace(app: &App, _: &Permit, name: &NamespaceName) -> Result<Namespace> {
+    let key = name.clone();
+    let record = app.store.read(move |view| namespaces::namespace(view, &key)).await?;
+    let record = record.ok_or_else(|| Error::not_found("namespace", name.as_str()))?;
+    Ok(shown_namespace(name.to_string(), record))
+}
+
+/// A page of a namespace's units, by name, behind `after`.
+pub async fn units(
+    app: &App,
+    _: &Permit,
+    namespace: NamespaceName,
+    after: String,
+) -> Result<Vec<Application>> {
+    let page = move |view: &dyn View| {
+        let rows = units::units_page(view, &namespace, &after, PAGE_ROWS)?;
+        let shown = |(name, record)| shown_unit(&namespace, name, record);
+        Ok(rows.into_iter().map(shown).collect())
+    };
+    app.store.read(page).await
+}
+
+/// One unit.
+pub async fn unit(app: &App, _: &Permit, place: &UnitPlace) -> Result<Application> {
+    let key = place.clone();
+    let record = app.store.read(move |view| units::unit(view, &key.namespace, &key.unit)).await?;
+    let UnitPlace { namespace, unit } = place;
+    let record = record.ok_or_else(|| Error::not_found("unit", format!("{namespace}/{unit}")))?;
+    Ok(shown_unit(namespace, unit.to_string(), record))
+}
+
+/// A page of a unit's versions, greatest first.
+pub async fn versions(
+    app: &App,
+    _: &Permit,
+    place: UnitPlace,
+    at: Option<Vec<u8>>,
+) -> Result<VersionsPage> {
+    let page =
+        move |view: &dyn View| unit_releases::unit_versions_page(view, place.key(), at, PAGE_ROWS);
+    app.store.read(page).await
+}
+
+/// A release's metadata, as JSON and a newline.
+pub async fn metadata(
+    app: &App,
+    _: &Permit,
+    place: &UnitPlace,
+    version: &Version,
+) -> Result<Bytes> {
+    let key = (place.clone(), version.clone());
+    let find =
+        move |view: &dyn View| unit_releases::unit_release_metadata(view, key.0.key(), &key.1);
+    app.store.read(find).await?.ok_or_else(|| place.no_release(version))
+}
+
+/// A release and what the server knows of it.
+pub async fn release(
+    app: &App,
+    _: &Permit,
+    place: &UnitPlace,
+    version: &Version,
+) -> Result<Release> {
+    // So that whoever has downloaded it sees that counted.
+    app.downloads.flush().await;
+    let (place, version) = (place.clone(), version.clone());
+    let find = move |view: &dyn View| {
+        let key = place.key();
+        let metadata = unit_releases::unit_release_metadata(view, key, &version)?;
+        let record = unit_releases::unit_release(view, key, &version)?;
+        let (Some(metadata), Some(record)) = (metadata, record) else {
+            return Err(place.no_release(&version));
+        };
+        let greatest = unit_releases::unit_versions_greatest(view, key, "")?;
+        Ok(Release {
+            metadata,
+            is_latest: greatest.is_some_and(|it| it.order(&version).is_eq()),
+            downloads: unit_releases::unit_release_downloads(view, key, &version)?,
+            uploaded_by: record.uploaded_by,
+            uploaded_at: record.uploaded_at,
+        })
+    };
+    app.store.read(find).await
+}
+
+fn shown_namespace(name: String, record: NamespaceRecord) -> Namespace {
+    Namespace {
+        name,
+        description: record.description,
+        org_url: record.org_url,
+        logo: record.logo,
+        permission: "admin",
+        is_public: record.is_public,
+    }
+}
+
+fn shown_unit(namespace: &NamespaceName, name: String, record: UnitRecord) -> Application {
+    Application {
+        name,
+        project: namespace.to_string(),
+        description: record.description,
+        latest_version: record.latest_version,
+        logo: record.logo,
+        uploaded_by: record.uploaded_by,
+        uploaded_at: record.uploaded_at,
+        hooks: None,
+    }
+}

@@ -1,0 +1,128 @@
+//! Registering a release.
+
+use serde_json::{Value, to_value};
+
+use super::{
+    clock::rfc3339,
+    decode,
+    names::NamespaceName,
+    resolve::UnitPlace,
+    validate::{Checked, validate},
+    wire,
+};
+use crate::{
+    app::App,
+    authz::{Permit, PrincipalKind},
+    error::{Error, Result},
+    store::{
+        Change,
+        namespaces::{NamespaceRecord, namespace, namespace_put},
+        outbox::{Announcement, announce},
+        unit_releases::{UnitReleaseRecord, unit_release, unit_release_insert},
+        units::{UnitRecord, unit, unit_put},
+    },
+};
+
+/// Reads and checks a register's body, in the order of the original's checks.
+pub fn read_release(body: &[u8]) -> Result<Checked> {
+    validate(decode::metadata(body)?)
+}
+
+/// Registers a release in `namespace`, which is created where it is missing.
+///
+/// The release, its unit and its namespace are kept in one transaction, together
+/// with what the after-hooks will be told. A version, once registered, never
+/// changes.
+pub async fn register(
+    app: &App,
+    permit: &Permit,
+    namespace: NamespaceName,
+    release: Checked,
+) -> Result<()> {
+    let release = reviewed(app, permit, release).await?;
+    let place = UnitPlace { namespace, unit: release.unit.clone() };
+    let line = wire::json_line(&release.metadata);
+    let (by, at) = (registrar(permit), rfc3339(permit.at));
+    let told = Announcement::of(permit, Some(object_of(&release)?));
+
+    let work = move |change: &mut dyn Change| {
+        insert(change, &place, &release, &line, by, at)?;
+        announce(change, &told)
+    };
+    app.store.write(permit.audit(), work).await
+}
+
+/// Asks the before-hooks, which may change the release but not which one it is:
+/// that is what the policy was asked about.
+async fn reviewed(app: &App, permit: &Permit, release: Checked) -> Result<Checked> {
+    let sent = object_of(&release)?;
+    let object = permit.review(app, sent.clone(), None).await?.0;
+    if object == sent {
+        return Ok(release);
+    }
+    let amended = validate(decode::amended(object)?)?;
+    if (&amended.unit, &amended.version) != (&release.unit, &release.version) {
+        return Err(Error::Internal(
+            "a before-hook changed the name or version of a release".into(),
+        ));
+    }
+    Ok(amended)
+}
+
+fn object_of(release: &Checked) -> Result<Value> {
+    to_value(&release.metadata).map_err(|it| Error::Internal(it.to_string()))
+}
+
+/// The name that is shown as `uploaded_by`; empty for nobody in particular.
+fn registrar(permit: &Permit) -> String {
+    let principal = &permit.caller.principal;
+    match principal.kind {
+        PrincipalKind::Anonymous => String::new(),
+        _ => principal.id.split_once(':').map_or(&*principal.id, |(_, name)| name).to_owned(),
+    }
+}
+
+fn insert(
+    change: &mut dyn Change,
+    place: &UnitPlace,
+    release: &Checked,
+    line: &[u8],
+    by: String,
+    at: String,
+) -> Result<()> {
+    if unit_release(change, place.key(), &release.version)?.is_some() {
+        let message = format!("Release {}-v{} already exists", place.unit, release.version);
+        return Err(Error::invalid("version", message));
+    }
+    if namespace(change, &place.namespace)?.is_none() {
+        namespace_put(change, &place.namespace, &NamespaceRecord::default());
+    }
+    let known = unit(change, &place.namespace, &place.unit)?;
+    let record = followed(known, release, &by, &at);
+    unit_put(change, &place.namespace, &place.unit, &record);
+    let record = UnitReleaseRecord {
+        number: record.releases,
+        uploaded_by: by,
+        uploaded_at: at,
+        package: None,
+    };
+    unit_release_insert(change, place.key(), &release.version, &record, line);
+    Ok(())
+}
+
+/// The unit after that release: described by the one with the greatest version.
+fn followed(known: Option<UnitRecord>, release: &Checked, by: &str, at: &str) -> UnitRecord {
+    let releases = known.as_ref().map_or(0, |it| it.releases) + 1;
+    let described = match known {
+        Some(known) if !known.is_followed_by(&release.version) => known,
+        _ => UnitRecord {
+            description: release.metadata.description.clone(),
+            logo: release.metadata.logo.clone(),
+            latest_version: release.version.to_string(),
+            uploaded_by: String::new(),
+            uploaded_at: String::new(),
+            releases,
+        },
+    };
+    UnitRecord { uploaded_by: by.to_owned(), uploaded_at: at.to_owned(), releases, ..described }
+}

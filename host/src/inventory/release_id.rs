@@ -1,0 +1,134 @@
+//! Release ids: `[project/]name-v1.0`, `[project/]name-latest`, `[project/]name:tag`.
+
+use std::fmt;
+
+use super::version::is_version_or_unresolved;
+use crate::error::{Error, Result};
+
+/// A release id, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseId {
+    /// The namespace; `_` where none is said.
+    pub project: String,
+    /// The unit. Not checked: an id may name what cannot exist.
+    pub name: String,
+    /// Which of its releases.
+    pub which: Which,
+}
+
+/// Which release of a unit is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The greatest version.
+    Latest,
+    /// A version, or the greatest that starts so: `1.0`, `1.@`.
+    Version(String),
+    /// The one with that tag.
+    Tag(String),
+}
+
+impl ReleaseId {
+    /// Reads an id with or without a project.
+    pub fn parse(text: &str) -> Result<Self> {
+        let (project, rest) = text.split_once('/').unwrap_or(("_", text));
+        let (name, which) = unqualified(rest)?;
+        Ok(ReleaseId { project: project.to_owned(), name: name.to_owned(), which })
+    }
+
+    /// True where the id does not name one release by itself.
+    pub fn needs_resolving(&self) -> bool {
+        match &self.which {
+            Which::Version(version) => version.ends_with(".@"),
+            Which::Latest | Which::Tag(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for ReleaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.project, self.name)?;
+        match &self.which {
+            Which::Latest => f.write_str("-latest"),
+            Which::Version(version) => write!(f, "-v{version}"),
+            Which::Tag(tag) => write!(f, ":{tag}"),
+        }
+    }
+}
+
+/// Says that a release id's version is none, in the original's words.
+pub fn bad_version(id: &str, version: &str) -> Error {
+    Error::invalid(
+        "release_id",
+        format!("Invalid version string in release ID '{id}': '{version}' is not a valid version."),
+    )
+}
+
+fn bad_format(id: &str) -> Error {
+    Error::invalid("release_id", format!("Invalid release format: {id}."))
+}
+
+fn unqualified(id: &str) -> Result<(&str, Which)> {
+    if let Some((name, tag)) = id.split_once(':') {
+        if tag.contains(':') {
+            return Err(bad_format(id));
+        }
+        // Escape's last command line reads `name:v1.0` as a version.
+        return Ok((name, version(tag).unwrap_or_else(|| Which::Tag(tag.to_owned()))));
+    }
+    let (name, text) = id.rsplit_once('-').ok_or_else(|| bad_format(id))?;
+    let marked = text == "latest" || text == "@" || text.starts_with('v');
+    let which = version(text).filter(|_| marked).ok_or_else(|| bad_version(id, text))?;
+    Ok((name, which))
+}
+
+fn version(text: &str) -> Option<Which> {
+    let bare = text.strip_prefix('v').unwrap_or(text);
+    if bare == "latest" || bare == "@" {
+        return Some(Which::Latest);
+    }
+    is_version_or_unresolved(bare).then(|| Which::Version(bare.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ReleaseId;
+
+    #[test]
+    fn ids_are_read_as_documented() {
+        let cases = [
+            ("name-v1.0", "_/name-v1.0"),
+            ("p/name-v1.0", "p/name-v1.0"),
+            ("p/name-with-dashes-v01", "p/name-with-dashes-v01"),
+            ("name-latest", "_/name-latest"),
+            ("name-@", "_/name-latest"),
+            ("name-v@", "_/name-latest"),
+            ("name-v1.@", "_/name-v1.@"),
+            ("project/a/name-v1", "project/a/name-v1"),
+            ("p/name:production", "p/name:production"),
+            ("p/name:v1.0", "p/name-v1.0"),
+            ("p/name:1.0", "p/name-v1.0"),
+            ("p/name:v1.@", "p/name-v1.@"),
+            ("p/name:latest", "p/name-latest"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(ReleaseId::parse(text).unwrap().to_string(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_id_is_refused_in_the_originals_words() {
+        let no_version = |id: &str, version: &str| super::bad_version(id, version).to_string();
+        let cases = [
+            ("name", "Invalid release format: name.".to_owned()),
+            ("p/name", "Invalid release format: name.".to_owned()),
+            ("a:b:c", "Invalid release format: a:b:c.".to_owned()),
+            ("type-name", no_version("type-name", "name")),
+            ("p/name-1.0", no_version("name-1.0", "1.0")),
+            ("name-vX", no_version("name-vX", "vX")),
+            ("name-v", no_version("name-v", "v")),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(ReleaseId::parse(text).unwrap_err().to_string(), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,481 @@
+//! Unit releases, by namespace, unit and version.
+//!
+//! Nothing here ever walks over all versions of a unit. Two orders are kept: the
+//! releases themselves are under their text, part for part, so that those that
+//! start alike lie together; and each start of a version that ends with a dot has
+//! its own list of what may follow it, in the order of versions.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{Change, Record, Table, Take, View, decode, encode, find, keep, prefix};
+use crate::{
+    error::{Error, Result},
+    inventory::{
+        NamespaceName, UnitName, Version,
+        version::{order_key, significant, text_key},
+    },
+};
+
+// (namespace, unit, text key of the version) -> UnitReleaseRecord.
+const UNIT_RELEASES: Table = Table("unit_releases");
+
+// The same key -> the release's metadata, as JSON ready to be answered.
+const UNIT_RELEASE_METADATA: Table = Table("unit_release_metadata");
+
+// The same key -> DownloadsRecord. Apart, since it changes with each download.
+const UNIT_RELEASE_DOWNLOADS: Table = Table("unit_release_downloads");
+
+// (namespace, unit, start of a version up to a dot, order key of the rest, 0,
+// number of the release in its unit) -> the version's text.
+const UNIT_VERSIONS: Table = Table("unit_versions");
+
+/// What is kept of a release besides its metadata.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UnitReleaseRecord {
+    /// Which release of its unit it is, counted from 1 as they were registered.
+    pub number: u64,
+    /// Who registered it; empty where unknown.
+    pub uploaded_by: String,
+    /// When it was registered.
+    pub uploaded_at: String,
+    /// Its bytes, once they were uploaded.
+    pub package: Option<PackageRecord>,
+}
+
+/// A release's bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PackageRecord {
+    /// Lower-case hexadecimal.
+    pub sha256: String,
+    /// In bytes.
+    pub size: u64,
+    /// When they were uploaded.
+    pub uploaded_at: String,
+}
+
+/// How often a release was downloaded.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct DownloadsRecord {
+    downloads: u64,
+}
+
+/// A release's metadata. Kept as the JSON that is answered, so that answering it
+/// costs nothing.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct MetadataRecord(serde_json::Value);
+
+impl Record for UnitReleaseRecord {
+    const WHAT: &'static str = "unit release";
+}
+
+impl Record for DownloadsRecord {
+    const WHAT: &'static str = "download count";
+}
+
+impl Record for MetadataRecord {
+    const WHAT: &'static str = "release metadata";
+}
+
+/// Where the releases of one unit are.
+#[derive(Clone, Copy, Debug)]
+pub struct UnitKey<'a> {
+    /// The namespace.
+    pub namespace: &'a NamespaceName,
+    /// The unit.
+    pub name: &'a UnitName,
+}
+
+impl UnitKey<'_> {
+    fn start(&self) -> Vec<u8> {
+        prefix(&[self.namespace.as_str(), self.name.as_str()]).0
+    }
+
+    fn release(&self, version: &Version) -> Vec<u8> {
+        [self.start(), text_key(version.as_str())].concat()
+    }
+
+    // The keys of what may follow `start`, which is empty or ends with a dot.
+    fn following(&self, start: &str) -> (Vec<u8>, Vec<u8>) {
+        prefix(&[self.namespace.as_str(), self.name.as_str(), start])
+    }
+}
+
+/// Finds a release.
+pub fn unit_release(
+    view: &dyn View,
+    unit: UnitKey<'_>,
+    version: &Version,
+) -> Result<Option<UnitReleaseRecord>> {
+    find(view, UNIT_RELEASES, &unit.release(version))
+}
+
+/// Finds a release's metadata: its JSON, as it was given to
+/// [`unit_release_insert`].
+pub fn unit_release_metadata(
+    view: &dyn View,
+    unit: UnitKey<'_>,
+    version: &Version,
+) -> Result<Option<Bytes>> {
+    let Some(mut bytes) = view.get(UNIT_RELEASE_METADATA, &unit.release(version))? else {
+        return Ok(None);
+    };
+    if bytes.first() != Some(&MetadataRecord::FORMAT) {
+        bytes = encode(&decode::<MetadataRecord>(&bytes)?);
+    }
+    Ok(Some(Bytes::from(bytes).slice(1..)))
+}
+
+/// Keeps a new release. The caller has seen that it is not there yet.
+pub fn unit_release_insert(
+    change: &mut dyn Change,
+    unit: UnitKey<'_>,
+    version: &Version,
+    record: &UnitReleaseRecord,
+    metadata_json: &[u8],
+) {
+    let key = unit.release(version);
+    keep(change, UNIT_RELEASES, &key, record);
+    let metadata = [&[MetadataRecord::FORMAT], metadata_json].concat();
+    change.put(UNIT_RELEASE_METADATA, &key, metadata);
+    for (start, rest) in version.prefixes() {
+        let (mut key, _) = unit.following(start);
+        key.extend(order_key(rest));
+        key.push(0);
+        key.extend(record.number.to_be_bytes());
+        change.put(UNIT_VERSIONS, &key, version.as_str().into());
+    }
+}
+
+/// Keeps what has changed of a release.
+pub fn unit_release_put(
+    change: &mut dyn Change,
+    unit: UnitKey<'_>,
+    version: &Version,
+    record: &UnitReleaseRecord,
+) {
+    keep(change, UNIT_RELEASES, &unit.release(version), record);
+}
+
+/// The greatest version that follows `start`, which is empty or ends with a dot.
+/// Of two that are equal in order, the one registered later.
+pub fn unit_versions_greatest(
+    view: &dyn View,
+    unit: UnitKey<'_>,
+    start: &str,
+) -> Result<Option<Version>> {
+    let (from, to) = unit.following(start);
+    let rows = view.range(UNIT_VERSIONS, &from, &to, Take { reverse: true, limit: 1 })?;
+    rows.into_iter().next().map(|(_, text)| kept_version(text)).transpose()
+}
+
+/// Some of a unit's versions, greatest first, and where to go on.
+pub struct VersionsPage {
+    /// The versions.
+    pub versions: Vec<Version>,
+    /// Where the next page begins; absent after the last.
+    pub next: Option<Vec<u8>>,
+}
+
+/// A page of a unit's versions, greatest first; the first page without `at`.
+pub fn unit_versions_page(
+    view: &dyn View,
+    unit: UnitKey<'_>,
+    at: Option<Vec<u8>>,
+    limit: usize,
+) -> Result<VersionsPage> {
+    let (from, end) = unit.following("");
+    let to = at.unwrap_or(end);
+    let rows = view.range(UNIT_VERSIONS, &from, &to, Take { reverse: true, limit })?;
+    let next = rows.last().filter(|_| rows.len() == limit).map(|(key, _)| key.clone());
+    let versions = rows.into_iter().map(|(_, text)| kept_version(text)).collect::<Result<_>>()?;
+    Ok(VersionsPage { versions, next })
+}
+
+/// The greatest number that comes next among the versions whose text starts with
+/// `start`, in digits without leading zeros. `start` may end inside of a number.
+pub fn unit_versions_greatest_next(
+    view: &dyn View,
+    unit: UnitKey<'_>,
+    start: &str,
+) -> Result<Option<String>> {
+    let (whole, begun) = start.rsplit_once('.').map_or((None, start), |(a, b)| (Some(a), b));
+    let mut base = unit.start();
+    match whole.map(Version::parse) {
+        None => (),
+        Some(Some(whole)) => base.extend(text_key(whole.as_str())),
+        Some(None) => return Ok(None),
+    }
+    if begun.len() > 255 || !begun.bytes().all(|it| it.is_ascii_digit()) {
+        return Ok(None);
+    }
+    let mut greatest: Option<String> = None;
+    // Parts of one length lie together in the order of their text, so the last of
+    // each length is the only one to look at.
+    let mut length_max = u8::MAX;
+    while let Some(length) = greatest_length(view, &base, begun.len() + 1, length_max)? {
+        if let Some(next) = greatest_of_length(view, &base, length, begun)?
+            && greatest.as_ref().is_none_or(|it| (it.len(), it) < (next.len(), &next))
+        {
+            greatest = Some(next);
+        }
+        length_max = length - 1;
+    }
+    Ok(greatest)
+}
+
+// The greatest length of a part behind `base`, within limits.
+fn greatest_length(view: &dyn View, base: &[u8], min: usize, max: u8) -> Result<Option<u8>> {
+    if min > usize::from(max) {
+        return Ok(None);
+    }
+    let from = [base, &[min as u8]].concat();
+    let to = match max.checked_add(1) {
+        Some(above) => [base, &[above]].concat(),
+        None => [base, &[u8::MAX; 2]].concat(),
+    };
+    let rows = view.range(UNIT_RELEASES, &from, &to, Take { reverse: true, limit: 1 })?;
+    Ok(rows.first().map(|(key, _)| key[base.len()]))
+}
+
+// The greatest part of that length which starts with `begun`, without that start.
+fn greatest_of_length(
+    view: &dyn View,
+    base: &[u8],
+    length: u8,
+    begun: &str,
+) -> Result<Option<String>> {
+    let from = [base, &[length], begun.as_bytes()].concat();
+    // A colon comes right behind the digits.
+    let to = [&from[..], b":"].concat();
+    let rows = view.range(UNIT_RELEASES, &from, &to, Take { reverse: true, limit: 1 })?;
+    let Some((key, _)) = rows.first() else { return Ok(None) };
+    let part = &key[base.len() + 1..][..usize::from(length)];
+    let next = std::str::from_utf8(&part[begun.len()..]).unwrap_or_default();
+    Ok((!next.is_empty()).then(|| significant(next).to_owned()))
+}
+
+/// How often a release was downloaded.
+pub fn unit_release_downloads(
+    view: &dyn View,
+    unit: UnitKey<'_>,
+    version: &Version,
+) -> Result<u64> {
+    let record: Option<DownloadsRecord> =
+        find(view, UNIT_RELEASE_DOWNLOADS, &unit.release(version))?;
+    Ok(record.unwrap_or_default().downloads)
+}
+
+/// Adds to a release's downloads.
+pub fn unit_release_downloads_add(
+    change: &mut dyn Change,
+    unit: UnitKey<'_>,
+    version: &Version,
+    more: u64,
+) -> Result<()> {
+    let downloads = unit_release_downloads(change, unit, version)?.saturating_add(more);
+    keep(change, UNIT_RELEASE_DOWNLOADS, &unit.release(version), &DownloadsRecord { downloads });
+    Ok(())
+}
+
+/// What a release's bytes are kept for, in the blobs' list of references.
+pub fn unit_release_owner(unit: UnitKey<'_>, version: &Version) -> String {
+    format!("unit-release/{}/{}/{version}", unit.namespace, unit.name)
+}
+
+fn kept_version(text: Vec<u8>) -> Result<Version> {
+    let version = std::str::from_utf8(&text).ok().and_then(Version::parse);
+    version.ok_or_else(|| Error::Store { doing: "reading a version's text".into(), source: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cmp::Reverse, collections::BTreeMap, ops::Bound};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::Row;
+
+    // The smallest engine: enough for the noun's own code.
+    #[derive(Default)]
+    struct Memory(BTreeMap<(Table, Vec<u8>), Vec<u8>>);
+
+    impl View for Memory {
+        fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+            Ok(self.0.get(&(table, key.to_vec())).cloned())
+        }
+
+        fn range(&self, table: Table, from: &[u8], to: &[u8], take: Take) -> Result<Vec<Row>> {
+            if from > to && !to.is_empty() {
+                return Ok(Vec::new());
+            }
+            let from = Bound::Included((table, from.to_vec()));
+            let rows = self.0.range((from, Bound::Unbounded));
+            let rows = rows
+                .take_while(|((its, key), _)| *its == table && (to.is_empty() || &key[..] < to))
+                .map(|((_, key), value)| (key.clone(), value.clone()));
+            let mut rows: Vec<_> = rows.collect();
+            if take.reverse {
+                rows.reverse();
+            }
+            rows.truncate(take.limit);
+            Ok(rows)
+        }
+    }
+
+    impl Change for Memory {
+        fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
+            self.0.insert((table, key.to_vec()), value);
+        }
+
+        fn delete(&mut self, table: Table, key: &[u8]) {
+            self.0.remove(&(table, key.to_vec()));
+        }
+    }
+
+    struct Fixture {
+        memory: Memory,
+        namespace: NamespaceName,
+        name: UnitName,
+    }
+
+    impl Fixture {
+        fn new<'a>(versions: impl IntoIterator<Item = &'a str>) -> Self {
+            let namespace = NamespaceName::parse("ns").unwrap();
+            let name = UnitName::parse("app").unwrap();
+            let mut fixture = Fixture { memory: Memory::default(), namespace, name };
+            // A neighbour on each side, whose versions must never show.
+            fixture.insert("ap", ["99", "0.0.99", "999"]);
+            fixture.insert("app-x", ["99", "0.0.99", "999"]);
+            fixture.insert("app", versions);
+            fixture
+        }
+
+        fn insert<'a>(&mut self, name: &str, versions: impl IntoIterator<Item = &'a str>) {
+            let name = UnitName::parse(name).unwrap();
+            let unit = UnitKey { namespace: &self.namespace, name: &name };
+            for (number, version) in versions.into_iter().enumerate() {
+                let version = Version::parse(version).unwrap();
+                let record = UnitReleaseRecord {
+                    number: number as u64 + 1,
+                    uploaded_by: String::new(),
+                    uploaded_at: String::new(),
+                    package: None,
+                };
+                unit_release_insert(&mut self.memory, unit, &version, &record, b"{}");
+            }
+        }
+
+        fn key(&self) -> UnitKey<'_> {
+            UnitKey { namespace: &self.namespace, name: &self.name }
+        }
+
+        fn greatest(&self, start: &str) -> Option<String> {
+            let version = unit_versions_greatest(&self.memory, self.key(), start).unwrap();
+            version.map(|it| it.to_string())
+        }
+
+        fn next(&self, start: &str) -> Option<String> {
+            unit_versions_greatest_next(&self.memory, self.key(), start).unwrap()
+        }
+
+        fn list(&self, limit: usize) -> Vec<String> {
+            let (mut at, mut all) = (None, Vec::new());
+            loop {
+                let page = unit_versions_page(&self.memory, self.key(), at, limit).unwrap();
+                all.extend(page.versions.iter().map(Version::to_string));
+                at = page.next;
+                if at.is_none() {
+                    return all;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn versions_are_listed_greatest_first() {
+        let fixture = Fixture::new(["1.10", "1.9", "1", "1.0", "2", "01", "0.5"]);
+        for limit in [1, 2, 3, 100] {
+            assert_eq!(fixture.list(limit), ["2", "1.10", "1.9", "1.0", "01", "1", "0.5"]);
+        }
+    }
+
+    #[test]
+    fn the_later_of_two_equal_versions_is_the_greatest() {
+        assert_eq!(Fixture::new(["01", "1"]).greatest("").unwrap(), "1");
+        assert_eq!(Fixture::new(["1", "01"]).greatest("").unwrap(), "01");
+    }
+
+    #[test]
+    fn a_start_is_compared_as_text() {
+        let fixture = Fixture::new(["1.20", "1.2.1", "01.30", "10.1"]);
+        assert_eq!(fixture.greatest("1.").unwrap(), "1.20");
+        assert_eq!(fixture.greatest("01.").unwrap(), "01.30");
+        assert_eq!(fixture.greatest("1.2.").unwrap(), "1.2.1");
+        assert_eq!(fixture.greatest("2."), None);
+    }
+
+    #[test]
+    fn an_unknown_unit_has_no_versions() {
+        let fixture = Fixture::new([]);
+        assert_eq!((fixture.greatest(""), fixture.next(""), fixture.list(5)), (None, None, vec![]));
+    }
+
+    #[test]
+    fn metadata_comes_back_as_it_was_put() {
+        let fixture = Fixture::new(["1"]);
+        let version = Version::parse("1").unwrap();
+        let json = unit_release_metadata(&fixture.memory, fixture.key(), &version).unwrap();
+        assert_eq!(&json.unwrap()[..], b"{}");
+    }
+
+    #[test]
+    fn downloads_add_up() {
+        let mut fixture = Fixture::new(["1"]);
+        let version = Version::parse("1").unwrap();
+        let (namespace, name) = (fixture.namespace.clone(), fixture.name.clone());
+        let unit = UnitKey { namespace: &namespace, name: &name };
+        for more in [1, 2] {
+            unit_release_downloads_add(&mut fixture.memory, unit, &version, more).unwrap();
+        }
+        assert_eq!(unit_release_downloads(&fixture.memory, unit, &version).unwrap(), 3);
+    }
+
+    // The rule of next-version, over all versions.
+    fn next_by_the_rule(versions: &[String], start: &str) -> Option<u128> {
+        let rests = versions.iter().filter_map(|it| it.strip_prefix(start));
+        rests.filter_map(|it| it.split('.').next()?.parse().ok()).max()
+    }
+
+    proptest! {
+        #[test]
+        fn lookups_agree_with_the_rule_over_all_versions(
+            versions in prop::collection::vec("[0-2]{1,3}(\\.[0-2]{1,2}){0,3}", 0..20),
+            start in "([0-2]{1,2}\\.){0,2}",
+            begun in "[0-2]{0,2}",
+        ) {
+            let mut distinct: Vec<String> = Vec::new();
+            for version in versions {
+                if !distinct.contains(&version) {
+                    distinct.push(version);
+                }
+            }
+            let fixture = Fixture::new(distinct.iter().map(String::as_str));
+
+            let rest = |it: &String| it.strip_prefix(&start).filter(|it| !it.is_empty()).map(order_key);
+            let expected = distinct.iter().filter(|it| rest(it).is_some()).max_by_key(|it| rest(it));
+            prop_assert_eq!(fixture.greatest(&start), expected.cloned());
+
+            let begun = format!("{start}{begun}");
+            let next = next_by_the_rule(&distinct, &begun).map(|it| it.to_string());
+            prop_assert_eq!(fixture.next(&begun), next);
+
+            let mut listed: Vec<_> = distinct.iter().enumerate().collect();
+            listed.sort_by_key(|(number, it)| Reverse((order_key(it), *number)));
+            let listed: Vec<_> = listed.into_iter().map(|(_, it)| it.clone()).collect();
+            prop_assert_eq!(fixture.list(3), listed);
+        }
+    }
+}
