@@ -1,0 +1,97 @@
+//! The endpoint that gives a release's bytes out.
+
+use std::{ops::Range, sync::Arc};
+
+use axum::{
+    Extension,
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    response::Response,
+};
+
+use super::{
+    answer::{Answer, typed},
+    range::{Wanted, wanted},
+    versions::permitted,
+};
+use crate::{
+    app::App,
+    authz::Caller,
+    error::{Error, Result},
+    inventory::{self, UnitPlace},
+};
+
+/// `GET …/versions/{version}/download`: the bytes of the release that is meant.
+pub(super) async fn download(
+    State(app): State<Arc<App>>,
+    Path((namespace, unit, asked)): Path<(String, String, String)>,
+    Extension(caller): Extension<Arc<Caller>>,
+    method: Method,
+    headers: HeaderMap,
+) -> Answer {
+    let place = UnitPlace::parse(&namespace, &unit)?;
+    let (permit, version) =
+        permitted(&app, &caller, "inventory:version:download", &place, &asked).await?;
+    let package = inventory::package(&app, &permit, &place, &version).await?;
+    let etag = format!("\"{}\"", package.sha256);
+
+    let wanted = wanted(&headers, &etag, package.size);
+    let mut answer = match &wanted {
+        Wanted::NotModified => Response::new(Body::empty()),
+        Wanted::Unsatisfiable => Response::new(Body::empty()),
+        Wanted::Whole | Wanted::Part(_) => typed("application/gzip", Body::empty()),
+    };
+    describe(&mut answer, &wanted, &etag, package.size)?;
+    let Some(range) = range_of(&wanted, package.size) else { return Ok(answer) };
+    let length = range.end - range.start;
+    set(&mut answer, header::CONTENT_LENGTH, &length.to_string())?;
+    set(&mut answer, header::CONTENT_DISPOSITION, &file_name(&place, &asked))?;
+    if method != Method::HEAD {
+        let bytes = inventory::download(&app, &permit, place, version, &package, range).await?;
+        *answer.body_mut() = Body::from_stream(bytes);
+    }
+    Ok(answer)
+}
+
+fn range_of(wanted: &Wanted, size: u64) -> Option<Range<u64>> {
+    match wanted {
+        Wanted::NotModified | Wanted::Unsatisfiable => None,
+        Wanted::Whole => Some(0..size),
+        Wanted::Part(range) => Some(range.clone()),
+    }
+}
+
+fn describe(answer: &mut Response, wanted: &Wanted, etag: &str, size: u64) -> Result<()> {
+    set(answer, header::ETAG, etag)?;
+    set(answer, header::ACCEPT_RANGES, "bytes")?;
+    let status = answer.status_mut();
+    match wanted {
+        Wanted::Whole => *status = StatusCode::OK,
+        Wanted::NotModified => *status = StatusCode::NOT_MODIFIED,
+        Wanted::Unsatisfiable => {
+            *status = StatusCode::RANGE_NOT_SATISFIABLE;
+            set(answer, header::CONTENT_RANGE, &format!("bytes */{size}"))?;
+        }
+        Wanted::Part(range) => {
+            *status = StatusCode::PARTIAL_CONTENT;
+            let range = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+            set(answer, header::CONTENT_RANGE, &range)?;
+        }
+    }
+    Ok(())
+}
+
+/// The file's name says the version as it was asked for: `app-latest.tgz`.
+fn file_name(place: &UnitPlace, asked: &str) -> String {
+    let plain =
+        |it: char| if it.is_ascii_graphic() && !matches!(it, '"' | '\\' | '/') { it } else { '_' };
+    let asked: String = asked.chars().map(plain).collect();
+    format!("attachment; filename=\"{}-{asked}.tgz\"", place.unit)
+}
+
+fn set(answer: &mut Response, name: HeaderName, value: &str) -> Result<()> {
+    let value = HeaderValue::from_str(value).map_err(|it| Error::Internal(it.to_string()))?;
+    answer.headers_mut().insert(name, value);
+    Ok(())
+}

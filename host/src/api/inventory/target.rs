@@ -1,0 +1,46 @@
+//! What the policy is asked about: exactly the thing that a request is for.
+
+use crate::{
+    authz::Target,
+    inventory::{NamespaceName, UnitPlace},
+};
+
+/// The server itself.
+pub(super) fn server() -> Target {
+    target("server", "", "", None)
+}
+
+/// All namespaces.
+pub(super) fn all_namespaces() -> Target {
+    target("namespace", "", "", None)
+}
+
+/// One namespace.
+pub(super) fn namespace(name: &NamespaceName) -> Target {
+    target("namespace", name.as_str(), name.as_str(), None)
+}
+
+/// All units of a namespace.
+pub(super) fn all_units(namespace: &NamespaceName) -> Target {
+    target("unit", namespace.as_str(), "", None)
+}
+
+/// One unit.
+pub(super) fn unit(place: &UnitPlace) -> Target {
+    target("unit", place.namespace.as_str(), place.unit.as_str(), None)
+}
+
+/// One version of a unit.
+pub(super) fn version(place: &UnitPlace, version: &str) -> Target {
+    target("version", place.namespace.as_str(), place.unit.as_str(), Some(version.to_owned()))
+}
+
+fn target(kind: &str, namespace: &str, name: &str, version: Option<String>) -> Target {
+    Target {
+        kind: kind.to_owned(),
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        version,
+        labels: Vec::new(),
+    }
+}

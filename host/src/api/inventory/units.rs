@@ -1,0 +1,125 @@
+//! Endpoints for units.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    extract::{Path, RawQuery, State},
+    http::StatusCode,
+};
+use futures::future::BoxFuture;
+
+use super::{
+    answer::{Answer, text},
+    listing::{Rows, listing},
+    namespaces::{existing_name, units_of},
+    target,
+};
+use crate::{
+    app::App,
+    authz::{self, Caller, Permit},
+    error::Result,
+    inventory::{self, UnitPlace, wire},
+};
+
+/// `GET …/{namespace}/units/`: a namespace's units, by name.
+pub(super) async fn units(
+    State(app): State<Arc<App>>,
+    Path(namespace): Path<String>,
+    Extension(caller): Extension<Arc<Caller>>,
+) -> Answer {
+    let name = existing_name(&namespace)?;
+    let target = target::all_units(&name);
+    let permit = authz::authorize(&app, &caller, "inventory:unit:list", target).await?;
+    inventory::namespace(&app, &permit, &name).await?;
+    listing(b"{".to_vec(), units_of(app, permit, name), b"}\n".to_vec()).await
+}
+
+/// `GET …/units/{unit}/`: a unit and its versions.
+pub(super) async fn unit(
+    State(app): State<Arc<App>>,
+    Path((namespace, unit)): Path<(String, String)>,
+    Extension(caller): Extension<Arc<Caller>>,
+) -> Answer {
+    let place = UnitPlace::parse(&namespace, &unit)?;
+    let permit =
+        authz::authorize(&app, &caller, "inventory:unit:read", target::unit(&place)).await?;
+    let unit = inventory::unit(&app, &permit, &place).await?;
+    let mut head = wire::json(&unit);
+    head.pop();
+    head.extend(b",\"versions\":[");
+    listing(head, versions_of(app, permit, place), b"]}\n".to_vec()).await
+}
+
+/// `GET …/units/{unit}/versions/`: a unit's versions, greatest first.
+pub(super) async fn versions(
+    State(app): State<Arc<App>>,
+    Path((namespace, unit)): Path<(String, String)>,
+    Extension(caller): Extension<Arc<Caller>>,
+) -> Answer {
+    let place = UnitPlace::parse(&namespace, &unit)?;
+    let permit =
+        authz::authorize(&app, &caller, "inventory:unit:read", target::unit(&place)).await?;
+    inventory::unit(&app, &permit, &place).await?;
+    listing(b"[".to_vec(), versions_of(app, permit, place), b"]\n".to_vec()).await
+}
+
+/// `GET …/units/{unit}/next-version?prefix=`: the version to take next. Always
+/// plain text, whatever the prefix looks like, and never a 404.
+pub(super) async fn next_version(
+    State(app): State<Arc<App>>,
+    Path((namespace, unit)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    Extension(caller): Extension<Arc<Caller>>,
+) -> Answer {
+    let prefix = parameter(query.as_deref(), "prefix").unwrap_or_default();
+    // A unit that has no proper name has no versions.
+    let Ok(place) = UnitPlace::parse(&namespace, &unit) else {
+        return Ok(plain(format!("{prefix}0")));
+    };
+    let permit =
+        authz::authorize(&app, &caller, "inventory:version:next", target::unit(&place)).await?;
+    Ok(plain(inventory::next_version(&app, &permit, &place, &prefix).await?))
+}
+
+/// The pages of a unit's versions.
+pub(super) fn versions_of(
+    app: Arc<App>,
+    permit: Permit,
+    place: UnitPlace,
+) -> impl Fn(Option<Vec<u8>>) -> BoxFuture<'static, Result<Rows<Vec<u8>>>> {
+    move |at| {
+        let (app, permit, place) = (app.clone(), permit.clone(), place.clone());
+        Box::pin(async move {
+            let page = inventory::versions(&app, &permit, place, at).await?;
+            Ok(Rows::new(page.versions.iter().map(|it| wire::json(&it.as_str())), page.next))
+        })
+    }
+}
+
+/// The first parameter of that name in a query, `+` read as a blank.
+pub(super) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
+    let mut pairs = url::form_urlencoded::parse(query?.as_bytes());
+    pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
+
+fn plain(body: String) -> axum::response::Response {
+    let mut answer = text(StatusCode::OK, body);
+    let nosniff = axum::http::HeaderValue::from_static("nosniff");
+    answer.headers_mut().insert(axum::http::header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parameter;
+
+    #[test]
+    fn the_first_parameter_wins_and_plus_is_a_blank() {
+        assert_eq!(parameter(None, "prefix"), None);
+        assert_eq!(parameter(Some("a=b"), "prefix"), None);
+        assert_eq!(parameter(Some("prefix=1.&prefix=2."), "prefix").unwrap(), "1.");
+        assert_eq!(parameter(Some("prefix=a+b%2E"), "prefix").unwrap(), "a b.");
+        assert_eq!(parameter(Some("prefix"), "prefix").unwrap(), "");
+    }
+}
