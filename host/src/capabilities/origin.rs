@@ -27,6 +27,9 @@ impl Origin {
         if url.query().is_some() || url.fragment().is_some() {
             return Err(wrong("must not have a query or a fragment"));
         }
+        if url.host_str().is_some_and(|it| it.contains('*')) {
+            return Err(wrong("has a `*` that is not the whole first part of its host"));
+        }
         if any_below && !matches!(url.host(), Some(Host::Domain(_))) {
             return Err(wrong("has `*.` before an address"));
         }
