@@ -3,13 +3,12 @@
 //! broke.
 
 use axum::{
-    Json,
     body::Body,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::release::failure;
 
 /// An API with words of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,18 +87,6 @@ fn plain(status: StatusCode, text: &'static str) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     (status, headers, Body::from(text)).into_response()
-}
-
-fn failure(status: StatusCode, message: &str, path: &str) -> Response {
-    let now = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
-    let body = json!({
-        "timestamp": now,
-        "status": status.as_u16(),
-        "error": status.canonical_reason().unwrap_or_default(),
-        "message": message,
-        "path": path,
-    });
-    (status, Json(body)).into_response()
 }
 
 #[cfg(test)]

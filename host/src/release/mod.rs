@@ -1,11 +1,11 @@
 //! Releases: packages that are uploaded, rendered and put on a platform.
 //!
-//! A package comes as a zip ([`archive`]) and is read by [`package`], its values
-//! are merged by [`values`] and rendered by [`render`] through the renderer in
-//! force; [`manifest`] reads what came out. [`install`] and [`delete`] are durable
-//! operations that [`engine`] brings to their end; [`resource`] fetches what is to
-//! run, [`platform`] says where, [`status`] how it is. [`model`] holds what the API
-//! shows.
+//! A package comes by [`upload`] as a zip ([`archive`]) and is read by
+//! [`package`], its values are merged by [`values`] and rendered by [`render`]
+//! through the renderer in force; [`manifest`] reads what came out. [`install`] and
+//! [`delete`] are durable operations that [`engine`] brings to their end;
+//! [`resource`] fetches what is to run, [`platform`] says where, [`status`] how it
+//! is. [`model`] holds what the API shows.
 
 pub mod archive;
 pub mod delete;
@@ -18,5 +18,6 @@ pub mod platform;
 pub mod render;
 pub mod resource;
 pub mod status;
+pub mod upload;
 pub mod values;
 pub mod yaml;

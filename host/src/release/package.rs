@@ -5,6 +5,7 @@
 //! What has no meaning is left alone. Files are taken in the order of their names.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use futures::TryStreamExt;
 use serde_json::Value;
 
@@ -38,7 +39,7 @@ pub async fn load(app: &App, row: &PackageRow) -> Result<Package> {
         })
         .await?;
     let PackageMetadata { name, version, .. } = row.metadata.clone();
-    let mut package = read(app, zip, name, version).await?;
+    let mut package = read(app, zip.into(), name, version).await?;
     // What a hook changed when the package came is in the row only.
     package.metadata = row.metadata.clone();
     Ok(package)
@@ -46,12 +47,7 @@ pub async fn load(app: &App, row: &PackageRow) -> Result<Package> {
 
 /// Reads the package of that name and version out of its zip, off the async
 /// threads.
-pub(super) async fn read(
-    app: &App,
-    zip: Vec<u8>,
-    name: String,
-    version: String,
-) -> Result<Package> {
+pub(super) async fn read(app: &App, zip: Bytes, name: String, version: String) -> Result<Package> {
     let limit_bytes = app.config.limits.package_bytes_max;
     let reading = move || unzip(&zip, limit_bytes, &format!("{name}-{version}/"));
     tokio::task::spawn_blocking(reading)

@@ -1,0 +1,254 @@
+//! How the release API says that something went wrong.
+//!
+//! Java's clients look at `exception`, a class name, to know what happened; the
+//! names are the original's and must stay exactly as they are.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::{
+    extract::Request,
+    http::{HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde_json::{Map, Value};
+
+use super::links;
+use crate::error::Error;
+
+/// What a handler of the release API returns.
+pub(super) type Answer = Result<Response, Failure>;
+
+/// The classes that clients know or may show.
+mod class {
+    pub(super) const RELEASE_NOT_FOUND: &str =
+        "org.springframework.cloud.skipper.ReleaseNotFoundException";
+    pub(super) const SKIPPER: &str = "org.springframework.cloud.skipper.SkipperException";
+    pub(super) const ILLEGAL_ARGUMENT: &str = "java.lang.IllegalArgumentException";
+    pub(super) const ILLEGAL_STATE: &str = "java.lang.IllegalStateException";
+    pub(super) const DENIED: &str = "org.springframework.security.access.AccessDeniedException";
+    pub(super) const NOT_READABLE: &str =
+        "org.springframework.http.converter.HttpMessageNotReadableException";
+    pub(super) const MEDIA_TYPE: &str =
+        "org.springframework.web.HttpMediaTypeNotSupportedException";
+    pub(super) const ARGUMENT_TYPE: &str =
+        "org.springframework.web.method.annotation.MethodArgumentTypeMismatchException";
+}
+
+/// A failure in the release API's words. It does not know its path: [`tell`] does.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Failure {
+    status: StatusCode,
+    exception: &'static str,
+    message: String,
+    /// The release that was not found, and its version if one was asked for.
+    release: Option<(String, Option<i64>)>,
+    retry_after: Option<Duration>,
+}
+
+impl Failure {
+    fn new(status: StatusCode, exception: &'static str, message: impl Into<String>) -> Failure {
+        Failure { status, exception, message: message.into(), release: None, retry_after: None }
+    }
+
+    /// The body is not what it should be.
+    pub(super) fn unreadable(message: impl Into<String>) -> Failure {
+        Failure::new(StatusCode::BAD_REQUEST, class::NOT_READABLE, message)
+    }
+
+    /// The body is not JSON.
+    pub(super) fn media_type(kind: &str) -> Failure {
+        let message = format!("Content type '{kind}' not supported");
+        Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, class::MEDIA_TYPE, message)
+    }
+
+    /// A part of the path is not what it should be.
+    pub(super) fn path(message: impl Into<String>) -> Failure {
+        Failure::new(StatusCode::BAD_REQUEST, class::ARGUMENT_TYPE, message)
+    }
+
+    /// Something that should never happen did.
+    pub(super) fn internal(what: impl Into<String>) -> Failure {
+        Error::Internal(what.into()).into()
+    }
+
+    /// The release does not exist.
+    pub(super) fn no_release(name: &str, version: Option<i64>) -> Failure {
+        let message = match version {
+            Some(it) => format!("Release with the name [{name}] and version [{it}] doesn't exist"),
+            None => format!("Release with the name [{name}] doesn't exist"),
+        };
+        let release = Some((name.to_owned(), version));
+        Failure {
+            release,
+            ..Failure::new(StatusCode::NOT_FOUND, class::RELEASE_NOT_FOUND, message)
+        }
+    }
+
+    /// What an upload turns down as an argument is a 500 in the original, of a class
+    /// of its own.
+    pub(super) fn of_upload(error: Error) -> Failure {
+        match error {
+            Error::Invalid { message, .. } => {
+                Failure::new(StatusCode::INTERNAL_SERVER_ERROR, class::ILLEGAL_ARGUMENT, message)
+            }
+            other => other.into(),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        let message = error.to_string();
+        let skipper = |status| Failure::new(status, class::SKIPPER, message.clone());
+        match &error {
+            Error::NotFound { what: "release", name } => Failure::no_release(name, None),
+            Error::NotFound { what: "release version", name } => {
+                let (name, version) = name.rsplit_once('/').unwrap_or((name, ""));
+                Failure::no_release(name, version.parse().ok())
+            }
+            Error::Invalid { .. }
+            | Error::NotFound { .. }
+            | Error::AlreadyExists { .. }
+            | Error::Conflict(_)
+            | Error::Refused { .. } => skipper(StatusCode::CONFLICT),
+            Error::Denied(_) => Failure::new(StatusCode::FORBIDDEN, class::DENIED, message),
+            Error::TooLarge { .. } => skipper(StatusCode::PAYLOAD_TOO_LARGE),
+            Error::Busy { retry_after, .. } => Failure {
+                retry_after: Some(*retry_after),
+                ..skipper(StatusCode::SERVICE_UNAVAILABLE)
+            },
+            Error::Plugin { .. } => {
+                tracing::error!(error = %chain(&error), "a request failed in a plugin");
+                skipper(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+            Error::Store { .. } | Error::Internal(_) => {
+                tracing::error!(error = %chain(&error), "a request failed");
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                Failure::new(status, class::ILLEGAL_STATE, "Internal server error")
+            }
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    /// An empty answer with the failure beside it, for [`tell`] to write out.
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        if let Some(after) = self.retry_after {
+            let seconds = HeaderValue::from(after.as_secs().max(1));
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Writes failures out, with the path of their request.
+pub(super) async fn tell(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let mut response = next.run(request).await;
+    let Some(failure) = response.extensions_mut().remove::<Failure>() else {
+        return response;
+    };
+    let Failure { status, exception, message, release, .. } = failure;
+    let mut body = body(status, Some(exception), &message, &path);
+    if let Some((name, version)) = release {
+        body.insert("releaseName".to_owned(), name.into());
+        if let Some(version) = version {
+            body.insert("version".to_owned(), version.into());
+        }
+    }
+    let mut told = links::answer(status, links::JSON, &Value::Object(body));
+    if let Some(after) = response.headers_mut().remove(header::RETRY_AFTER) {
+        told.headers_mut().insert(header::RETRY_AFTER, after);
+    }
+    told
+}
+
+/// A failure that no handler had a hand in: no such route, a method that it does
+/// not have, a request that makes no sense.
+pub(in crate::api) fn failure(status: StatusCode, message: &str, path: &str) -> Response {
+    let exception = match status {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            Some("org.springframework.web.HttpRequestMethodNotSupportedException")
+        }
+        _ => None,
+    };
+    links::answer(status, links::JSON, &Value::Object(body(status, exception, message, path)))
+}
+
+fn body(
+    status: StatusCode,
+    exception: Option<&str>,
+    message: &str,
+    path: &str,
+) -> Map<String, Value> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = u64::try_from(since.as_millis()).unwrap_or_default();
+    let mut body = Map::new();
+    body.insert("timestamp".to_owned(), now.into());
+    body.insert("status".to_owned(), status.as_u16().into());
+    let reason = status.canonical_reason().unwrap_or_default();
+    body.insert("error".to_owned(), reason.into());
+    if let Some(exception) = exception {
+        body.insert("exception".to_owned(), exception.into());
+    }
+    body.insert("message".to_owned(), message.into());
+    body.insert("path".to_owned(), path.into());
+    body
+}
+
+/// An error with all that lies under it.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        text += &format!(": {error}");
+        source = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_release_is_told_with_its_name_and_version() {
+        let failure = Failure::from(Error::not_found("release", "a"));
+        assert_eq!(failure.message, "Release with the name [a] doesn't exist");
+        assert_eq!(failure.status, 404);
+        assert_eq!(failure.release, Some(("a".to_owned(), None)));
+
+        let failure = Failure::from(Error::not_found("release version", "a/b/7"));
+        assert_eq!(failure.message, "Release with the name [a/b] and version [7] doesn't exist");
+        assert_eq!(failure.release, Some(("a/b".to_owned(), Some(7))));
+    }
+
+    #[test]
+    fn what_is_wrong_inside_is_not_told_outside() {
+        let failure = Failure::from(Error::Internal("/secret/path".to_owned()));
+        assert_eq!(
+            (failure.status.as_u16(), failure.message.as_str()),
+            (500, "Internal server error")
+        );
+    }
+
+    #[test]
+    fn only_an_upload_makes_an_illegal_argument_of_what_is_invalid() {
+        let invalid = || Error::invalid("name", "no name");
+        assert_eq!(Failure::from(invalid()).status, 409);
+        assert_eq!(Failure::of_upload(invalid()).status, 500);
+        assert_eq!(Failure::of_upload(invalid()).exception, class::ILLEGAL_ARGUMENT);
+        assert_eq!(Failure::of_upload(Error::Conflict("x".into())).exception, class::SKIPPER);
+    }
+
+    #[test]
+    fn a_busy_server_says_when_to_come_back() {
+        let busy = Error::Busy { what: "requests", retry_after: Duration::from_millis(1) };
+        let response = Failure::from(busy).into_response();
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["retry-after"], "1");
+    }
+}

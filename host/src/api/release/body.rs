@@ -1,0 +1,221 @@
+//! Reads JSON bodies, within limits.
+//!
+//! An upload carries a whole package in base64, so it is held in memory. [`Room`]
+//! bounds what all uploads hold together: who finds none waits a while in line.
+
+use std::{fmt, sync::OnceLock, time::Duration};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::Request,
+    http::{HeaderMap, header},
+};
+use base64::{
+    Engine,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::{
+    Deserializer,
+    de::{DeserializeOwned, Error as _, SeqAccess, Visitor},
+};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::answer::Failure;
+use crate::error::Error;
+
+/// A body of JSON that is not a package.
+pub(super) const BODY: &str = "body";
+/// Room is given in pieces of this size.
+const PIECE_BYTES: u64 = 64 << 10;
+/// How long an upload waits for room.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Java writes base64 with padding, people often without.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The memory that bodies of uploads may take, all together: as much as the
+/// largest one alone.
+pub(super) struct Room {
+    pieces: OnceLock<Semaphore>,
+    wait_max: Duration,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Room { pieces: OnceLock::new(), wait_max: WAIT_MAX }
+    }
+}
+
+impl Room {
+    /// Room for the body of `headers`, of at most `limit_bytes`.
+    pub(super) async fn take(
+        &self,
+        headers: &HeaderMap,
+        limit_bytes: u64,
+    ) -> Result<SemaphorePermit<'_>, Failure> {
+        let pieces = |bytes: u64| u32::try_from(bytes.div_ceil(PIECE_BYTES)).unwrap_or(u32::MAX);
+        let room = self.pieces.get_or_init(|| Semaphore::new(pieces(limit_bytes) as usize));
+        let bytes = length(headers).unwrap_or(limit_bytes).min(limit_bytes);
+        let taken = tokio::time::timeout(self.wait_max, room.acquire_many(pieces(bytes))).await;
+        match taken {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(Error::Busy { what: "package uploads", retry_after: WAIT_MAX }.into()),
+        }
+    }
+}
+
+/// Reads a JSON body of at most `limit_bytes` to its end.
+pub(super) async fn read(
+    request: Request,
+    what: &'static str,
+    limit_bytes: u64,
+) -> Result<Bytes, Failure> {
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    let kind = String::from_utf8_lossy(kind.map_or(b"", |it| it.as_bytes())).into_owned();
+    if !is_json(&kind) {
+        return Err(Failure::media_type(&kind));
+    }
+    let too_large = || Failure::from(Error::TooLarge { what, limit_bytes });
+    if length(request.headers()).is_some_and(|it| it > limit_bytes) {
+        return Err(too_large());
+    }
+    let limit = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
+    let bytes = match Limited::new(request.into_body(), limit).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Err(too_large()),
+        Err(_) => return Err(Failure::unreadable("the body ended before it was whole")),
+    };
+    match bytes.is_empty() {
+        true => Err(Failure::unreadable("Required request body is missing")),
+        false => Ok(bytes),
+    }
+}
+
+/// Makes a request of the bytes of a body.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(bytes)
+        .map_err(|it| Failure::unreadable(format!("the body is not the JSON it should be: {it}")))
+}
+
+/// Reads bytes out of JSON: base64, or an array of numbers as Java writes them.
+pub(super) fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Bytes>, D::Error> {
+    from.deserialize_any(BytesVisitor)
+}
+
+struct BytesVisitor;
+
+impl<'de> Visitor<'de> for BytesVisitor {
+    type Value = Option<Bytes>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes in base64")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        let bytes = BASE64.decode(text).map_err(|it| E::custom(format!("base64: {it}")))?;
+        Ok(Some(bytes.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut numbers: A) -> Result<Self::Value, A::Error> {
+        let mut bytes = Vec::new();
+        while let Some(number) = numbers.next_element::<i16>()? {
+            if !(-128..=255).contains(&number) {
+                return Err(A::Error::custom(format!("{number} is not a byte")));
+            }
+            bytes.push(number as u8);
+        }
+        Ok(Some(bytes.into()))
+    }
+}
+
+fn is_json(kind: &str) -> bool {
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct File {
+        #[serde(default, deserialize_with = "super::bytes")]
+        bytes: Option<Bytes>,
+    }
+
+    fn read_bytes(json: &str) -> Result<Option<Bytes>, Failure> {
+        parse::<File>(json.as_bytes()).map(|it| it.bytes)
+    }
+
+    #[test]
+    fn bytes_come_as_base64_or_as_numbers() {
+        for json in [r#"{"bytes":"/wE="}"#, r#"{"bytes":"/wE"}"#, r#"{"bytes":"\u002fwE="}"#] {
+            assert_eq!(read_bytes(json).unwrap().unwrap(), &b"\xff\x01"[..], "{json}");
+        }
+        for json in [r#"{"bytes":[255,1]}"#, r#"{"bytes":[-1,1]}"#] {
+            assert_eq!(read_bytes(json).unwrap().unwrap(), &b"\xff\x01"[..], "{json}");
+        }
+        assert_eq!(read_bytes(r#"{"bytes":null}"#).unwrap(), None);
+        assert_eq!(read_bytes("{}").unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_no_bytes_is_refused() {
+        for json in [
+            r#"{"bytes":"a$b"}"#,
+            r#"{"bytes":1}"#,
+            r#"{"bytes":{}}"#,
+            r#"{"bytes":[256]}"#,
+            r#"{"bytes":[-129]}"#,
+            r#"{"bytes":[1.5]}"#,
+            r#"{"bytes":["a"]}"#,
+            r#"{"bytes":"/wE="#,
+        ] {
+            assert!(read_bytes(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_kind_of_json_is_json() {
+        for kind in
+            ["application/json", "Application/JSON;charset=UTF-8", "application/hal+json ; a=b"]
+        {
+            assert!(is_json(kind), "{kind}");
+        }
+        for kind in ["", "text/plain", "application/jsonx", "text/json", "multipart/form-data"] {
+            assert!(!is_json(kind), "{kind}");
+        }
+    }
+
+    #[tokio::test]
+    async fn uploads_share_the_room_that_there_is() {
+        let room = Room { wait_max: Duration::from_millis(5), ..Room::default() };
+        let headers = |bytes: u64| HeaderMap::from_iter([(header::CONTENT_LENGTH, bytes.into())]);
+        let limit = 4 * PIECE_BYTES;
+
+        let first = room.take(&headers(3 * PIECE_BYTES), limit).await.unwrap();
+        let second = room.take(&headers(1), limit).await.unwrap();
+        assert!(room.take(&headers(1), limit).await.is_err());
+        drop(second);
+        assert!(room.take(&HeaderMap::new(), limit).await.is_err());
+        drop(first);
+
+        // A length beyond the limit takes all the room, and is refused by `read`.
+        assert!(room.take(&headers(u64::MAX), limit).await.is_ok());
+    }
+}
