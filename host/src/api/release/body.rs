@@ -6,7 +6,7 @@
 use std::{fmt, sync::OnceLock, time::Duration};
 
 use axum::{
-    body::{Body, Bytes},
+    body::Bytes,
     extract::Request,
     http::{HeaderMap, header},
 };
@@ -25,8 +25,6 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::answer::Failure;
 use crate::error::Error;
 
-/// A body of JSON that is not a package.
-pub(super) const BODY: &str = "body";
 /// Room is given in pieces of this size.
 const PIECE_BYTES: u64 = 64 << 10;
 /// How long an upload waits for room.

@@ -18,7 +18,11 @@ use super::{
 use crate::{
     app::App,
     authz::{self, Caller, Label, Target},
-    release::upload::{self, UploadRequest},
+    release::{
+        install,
+        model::InstallRequest,
+        upload::{self, UploadRequest},
+    },
 };
 
 /// What base64 and the names beside it add to a package.
@@ -64,7 +68,7 @@ pub(super) async fn upload(
     let parsing = tokio::task::spawn_blocking(move || body::parse::<UploadBody>(&bytes));
     let body = parsing.await.map_err(|it| Failure::internal(it.to_string()))??;
 
-    let target = target(&body);
+    let target = package(&body);
     let permit = authz::authorize(&app, &caller, "package:upload", target).await?;
     let request = UploadRequest {
         name: body.name,
@@ -77,7 +81,41 @@ pub(super) async fn upload(
     view.item(StatusCode::CREATED, &metadata, &[links::INSTALL])
 }
 
-fn target(body: &UploadBody) -> Target {
+/// `POST /api/package/install`: puts a package on a platform.
+pub(super) async fn install(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    view: View,
+    request: Request,
+) -> Answer {
+    let bytes = body::read(request, "body", app.config.limits.json_bytes_max).await?;
+    let request: InstallRequest = body::parse(&bytes)?;
+    let target = release(&request);
+    let permit = authz::authorize(&app, &caller, "release:install", target).await?;
+    let release = install::install(&app, permit, request).await?;
+    view.item(StatusCode::CREATED, &release, &[links::STATUS])
+}
+
+fn release(request: &InstallRequest) -> Target {
+    let package = request.package_identifier.clone().unwrap_or_default();
+    let install = request.install_properties.clone().unwrap_or_default();
+    let label =
+        |key: &str, value: Option<String>| value.map(|value| Label { key: key.to_owned(), value });
+    let labels = [
+        label("package", package.package_name),
+        label("package-version", package.package_version),
+        label("platform", install.platform_name),
+    ];
+    Target {
+        kind: "release".to_owned(),
+        namespace: String::new(),
+        name: install.release_name.unwrap_or_default(),
+        version: None,
+        labels: labels.into_iter().flatten().collect(),
+    }
+}
+
+fn package(body: &UploadBody) -> Target {
     let repository = body.repo_name.clone().unwrap_or_default();
     Target {
         kind: "package".to_owned(),
