@@ -1,0 +1,43 @@
+# make serve, make test: each finds or installs what it takes first.
+
+# A fresh rustup is often not on PATH yet.
+rustup := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+ifneq ($(wildcard $(rustup)/cargo),)
+export PATH := $(rustup):$(PATH)
+endif
+
+listen ?= 127.0.0.1:7577
+data ?= ./data
+url ?= http://127.0.0.1:7577
+
+.PHONY: help serve test bench example setup
+
+help:
+	@echo 'make serve     builds and starts the server on http://$(listen), data in $(data)'
+	@echo 'make example   deploys examples/hello on a running server ($(url))'
+	@echo 'make test      format, lints, documentation and all tests'
+	@echo 'make bench     prints the figures that the design promises, as ratios'
+
+serve:
+	@sdk/build/setup.sh
+	cargo build --release --locked --package chandlery
+	@exec cargo run --release --locked --quiet --package chandlery -- serve --listen $(listen) --data $(data)
+
+# The checks of the source come before the tests: they are quick to fail. `doc` shares
+# with clippy what it compiles.
+test:
+	@sdk/build/setup.sh test
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+	cargo test --workspace --locked
+
+bench:
+	@sdk/build/setup.sh
+	cargo bench --workspace --locked
+
+example:
+	examples/hello/run.sh $(url)
+
+setup:
+	@sdk/build/setup.sh test
