@@ -6,10 +6,9 @@
 //! repositories with its checksum. `docker:` is passed on: the platform fetches it.
 
 mod file;
+mod inventory;
 mod maven;
 mod web;
-
-const INVENTORY: &str = "inventory://";
 
 use std::sync::Arc;
 
@@ -40,7 +39,7 @@ pub fn location(resource: &str, version: Option<&str>) -> String {
             false => format!("{resource}:{version}"),
         };
     }
-    if resource.starts_with(INVENTORY) {
+    if resource.starts_with(inventory::SCHEME) {
         return match resource.ends_with(&format!("/{version}")) {
             true => resource.to_owned(),
             false => format!("{resource}/{version}"),
@@ -51,10 +50,11 @@ pub fn location(resource: &str, version: Option<&str>) -> String {
 
 /// Fetches what is at `location`. What lies in the inventory only for a caller who
 /// may download it there.
-pub async fn fetch(app: &App, _caller: &Arc<Caller>, location: String) -> Result<Resource> {
+pub async fn fetch(app: &App, caller: &Arc<Caller>, location: String) -> Result<Resource> {
     let scheme = location.split_once(':').map(|(it, _)| it).unwrap_or_default().to_owned();
     let fetched = match scheme.as_str() {
         "docker" => return Ok(Resource { location, artifact: None, held: None }),
+        "inventory" => inventory::fetch(app, caller, &location).await,
         "file" => file::fetch(app, &location).await.map(Fetched::from),
         "http" | "https" => web::fetch(app, &location).await.map(Fetched::from),
         "maven" => maven::fetch(app, &location).await.map(Fetched::from),

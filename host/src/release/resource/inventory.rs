@@ -1,0 +1,53 @@
+//! `inventory://namespace/unit/version` — a package of our own inventory. The
+//! version may be one that the inventory resolves: `latest`, `1.@`.
+
+use std::sync::Arc;
+
+use super::Fetched;
+use crate::{
+    app::App,
+    authz::{self, Caller, Permit, Target},
+    error::{Error, Result},
+    inventory::{UnitPlace, VersionQuery, package, resolve},
+};
+
+/// What an address of the inventory begins with.
+pub(super) const SCHEME: &str = "inventory://";
+
+/// Finds the bytes of a unit's release.
+pub(super) async fn fetch(app: &App, caller: &Arc<Caller>, location: &str) -> Result<Fetched> {
+    let rest = location.strip_prefix(SCHEME).unwrap_or_default();
+    let parts: Vec<&str> = rest.split('/').collect();
+    let [namespace, unit, version] = parts.as_slice() else {
+        return Err(Error::Conflict("it must be `inventory://namespace/unit/version`".into()));
+    };
+    let place = UnitPlace::parse(namespace, unit)?;
+    let found = resolve(app, &place, VersionQuery::parse(version)).await?;
+    let version = found.ok_or_else(|| place.no_release(version))?;
+    let permit = may_download(app, caller, &place, &version.to_string()).await?;
+    let package = package(app, &permit, &place, &version).await.map_err(|error| match error {
+        Error::NotFound { .. } => Error::Conflict(format!(
+            "{}/{}-v{version} is not registered, or has no package yet",
+            place.namespace, place.unit
+        )),
+        other => other,
+    })?;
+    let file_name = Some(format!("{}-v{version}", place.unit));
+    Ok(Fetched { sha256: package.sha256, size: package.size, held: None, file_name })
+}
+
+async fn may_download(
+    app: &App,
+    caller: &Arc<Caller>,
+    place: &UnitPlace,
+    version: &str,
+) -> Result<Permit> {
+    let target = Target {
+        kind: "version".into(),
+        namespace: place.namespace.to_string(),
+        name: place.unit.to_string(),
+        version: Some(version.to_owned()),
+        labels: Vec::new(),
+    };
+    authz::authorize(app, caller, "inventory:version:download", target).await
+}
