@@ -1,3 +1,5 @@
 //! The `chandlery` binary.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    chandlery::cli::main()
+}

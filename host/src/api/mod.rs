@@ -1,14 +1,18 @@
 //! The only code that knows HTTP: paths, bodies, headers and status codes.
 //!
-//! [`Api`] answers one request; [`serve`] brings requests to it from the network.
+//! [`Api`] answers one request; [`Server`] brings requests to it from the network.
 
+mod body;
 mod caller;
 mod family;
+mod framing;
 mod health;
 mod inventory;
 mod metrics;
 mod path;
 mod release;
 mod router;
+mod serve;
+mod wire;
 
-pub use self::{caller::Peer, router::Api};
+pub use self::{caller::Peer, router::Api, serve::Server};

@@ -6,7 +6,7 @@ use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duratio
 use axum::{
     Router,
     body::Body,
-    extract::MatchedPath,
+    extract::{DefaultBodyLimit, MatchedPath},
     http::{HeaderValue, Request, StatusCode, Uri, header, request::Parts, uri::PathAndQuery},
     middleware,
     response::{IntoResponse, Response},
@@ -18,8 +18,10 @@ use tower::ServiceExt;
 use tracing::Instrument;
 
 use super::{
+    body,
     caller::{self, REQUEST_ID, RequestId},
     family::Family,
+    framing::Refusal,
     health, inventory,
     metrics::{self, Exchange},
     path::{self, Spelling},
@@ -73,6 +75,9 @@ impl Api {
     async fn routed(&self, request: Request<Body>, id: &RequestId) -> Response {
         let (mut parts, body) = request.into_parts();
         let family = Family::of(parts.uri.path());
+        if let Some(refusal) = parts.extensions.remove::<Refusal>() {
+            return closing(family.refused(refusal.status, refusal.why, parts.uri.path()));
+        }
         if family == Family::Inventory
             && let Err(answer) = respell(&mut parts)
         {
@@ -83,7 +88,17 @@ impl Api {
         };
         let caller = caller::caller(&self.app, &mut parts, id);
         parts.extensions.insert(caller);
-        infallible(self.routes.clone().oneshot(Request::from_parts(parts, body)).await)
+
+        let path = parts.uri.path().to_owned();
+        let (body, progress) = body::paced(body, &self.app.config);
+        let request = Request::from_parts(parts, body);
+        let answer = infallible(self.routes.clone().oneshot(request).await);
+        match progress.trouble() {
+            Some(trouble) if !answer.status().is_success() => {
+                closing(family.refused(trouble.status(), trouble.why(), &path))
+            }
+            _ => answer,
+        }
     }
 
     /// A place among the requests under way. How the server is can be asked at any time.
@@ -96,6 +111,7 @@ impl Api {
 }
 
 fn routes(app: Arc<App>) -> Router {
+    let json_bytes_max = usize::try_from(app.config.limits.json_bytes_max).unwrap_or(usize::MAX);
     Router::new()
         .merge(inventory::routes())
         .merge(release::routes())
@@ -104,6 +120,7 @@ fn routes(app: Arc<App>) -> Router {
         .route("/metrics", any(metrics::metrics))
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn(tell_route))
+        .layer(DefaultBodyLimit::max(json_bytes_max))
         .fallback(no_route)
         .with_state(app)
 }
@@ -151,6 +168,12 @@ fn respell(parts: &mut Parts) -> Result<(), Response> {
             Err(Family::Inventory.refused(StatusCode::BAD_REQUEST, why, path))
         }
     }
+}
+
+/// The answer after which the connection is of no more use.
+fn closing(mut answer: Response) -> Response {
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
 }
 
 fn moved(location: &str) -> Response {

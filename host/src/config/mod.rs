@@ -1,11 +1,20 @@
 //! Settings: one file (TOML), `CHANDLERY_…` variables, flags; the flag wins.
 
+mod checks;
+mod explain;
+mod lines;
 pub mod plugins;
+mod show;
+mod sources;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::{
+    show::show,
+    sources::{Flag, Loaded, Origin, Sources},
+};
 use crate::capabilities::Grants;
 
 /// The settings in force.

@@ -1,0 +1,39 @@
+//! Settings that have the right form and still make no sense.
+
+use tracing_subscriber::EnvFilter;
+
+use super::Config;
+use crate::{
+    capabilities::address,
+    error::{Error, Result},
+};
+
+/// Looks at each setting by itself.
+pub(super) fn check(config: &Config) -> Result<()> {
+    let limits = &config.limits;
+    let timeouts = &config.timeouts;
+    at_least("limits.json_bytes_max", limits.json_bytes_max, 1)?;
+    at_least("limits.package_bytes_max", limits.package_bytes_max, 1)?;
+    at_least("limits.connections_max", limits.connections_max as u64, 1)?;
+    at_least("limits.requests_max", limits.requests_max as u64, 1)?;
+    at_least("limits.head_bytes_max", limits.head_bytes_max as u64, 1024)?;
+    at_least("timeouts.head_ms", timeouts.head_ms, 1)?;
+    at_least("timeouts.idle_ms", timeouts.idle_ms, 1)?;
+    at_least("timeouts.body_ms", timeouts.body_ms, 1)?;
+    at_least("timeouts.write_ms", timeouts.write_ms, 1)?;
+
+    EnvFilter::try_new(&config.log.level).map_err(|it| {
+        let message = format!("`{}` is not a filter like `info`: {it}", config.log.level);
+        Error::invalid("log.level", message)
+    })?;
+    address::networks(&config.resources.http_private)
+        .map_err(|it| Error::invalid("resources.http_private", it.to_string()))?;
+    Ok(())
+}
+
+fn at_least(key: &str, value: u64, least: u64) -> Result<()> {
+    match value < least {
+        true => Err(Error::invalid(key, format!("must be at least {least}"))),
+        false => Ok(()),
+    }
+}
