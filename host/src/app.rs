@@ -11,19 +11,25 @@ use tokio::sync::Mutex;
 use crate::{
     blobs::Blobs,
     capabilities::{Services, artifacts::Artifacts, http::Http, process::Processes},
-    config::Config,
+    config::{Config, plugins},
     error::{Error, Result},
     inventory::Downloads,
     plugins::{Binding, Plugins},
     release::engine::{self, Engine},
-    store::Store,
+    store::{Store, Table},
     tasks::Tasks,
 };
 
+/// One row, written to see whether writing works.
+const READINESS: Table = Table("readiness");
 /// How long the answer to "can the store be written to?" is believed.
 const STORE_CHECK_KEPT: Duration = Duration::from_secs(1);
 /// How long that question may take.
 const STORE_CHECK_LIMIT: Duration = Duration::from_secs(5);
+/// How often bytes that no record needs are looked for, and how old they have to be.
+/// Those of uploads under way are held anyway; a crash leaves none for a minute.
+const COLLECT_EVERY: Duration = Duration::from_secs(15);
+const COLLECT_GRACE: Duration = Duration::from_secs(30);
 /// How long background work may take to end.
 const TASKS_LIMIT: Duration = Duration::from_secs(10);
 
@@ -56,8 +62,9 @@ pub struct Check {
 
 /// Starts the server's parts, with the plugins that the settings name.
 pub async fn start(config: Config) -> Result<Arc<App>> {
-    let bindings = crate::config::plugins::bindings(&config).await?;
-    start_with(config, bindings).await
+    let bindings = plugins::bindings(&config).await?;
+    let names: Vec<String> = config.plugins.iter().map(|it| it.name.clone()).collect();
+    start_with(config, bindings).await.map_err(|it| plugins::blame(&names, it))
 }
 
 /// Starts the server's parts with exactly these plugins. For tests and tools.
@@ -81,6 +88,7 @@ pub async fn start_with(config: Config, bindings: Vec<Binding>) -> Result<Arc<Ap
         store_checked: Mutex::new(None),
     });
     engine::spawn(&app);
+    spawn_collector(&app);
     Ok(app)
 }
 
@@ -114,7 +122,10 @@ impl App {
         {
             return failure.clone();
         }
-        let write = self.store.write_unaudited(|_| Ok(()));
+        let write = self.store.write_unaudited(|change| {
+            change.put(READINESS, b"written", vec![1]);
+            Ok(())
+        });
         let failure = match tokio::time::timeout(STORE_CHECK_LIMIT, write).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
@@ -123,6 +134,17 @@ impl App {
         *checked = Some((Instant::now(), failure.clone()));
         failure
     }
+}
+
+fn spawn_collector(app: &App) {
+    let (blobs, store) = (app.blobs.clone(), app.store.clone());
+    app.tasks.spawn("blob collector", |stop| async move {
+        let mut collector = blobs.spawn_collector(store, COLLECT_EVERY, COLLECT_GRACE);
+        tokio::select! {
+            () = stop.cancelled() => collector.abort(),
+            _ = &mut collector => {}
+        }
+    });
 }
 
 async fn services(config: &Config, store: &Store, blobs: &Blobs) -> Result<Services> {

@@ -11,12 +11,28 @@
 //! host.get("/health").await.expect(200);
 //! # }
 //! ```
+//!
+//! [`Program`] is the real program as a process that listens on a port of its own,
+//! for tests about sockets, signals, settings and crashes. Cargo tells the tests of
+//! a package only where the binaries of that package are, so this package has one
+//! with the product's own `main`; [`program!`] fills its path in:
+//!
+//! ```ignore
+//! let program = chandlery_tests::program!();
+//! let server = program.serve(&["--log-format", "json"]);
+//! assert_eq!(server.get("/health").await.0, 200);
+//! server.kill();
+//! let server = program.serve(&[]); // over the same data
+//! assert!(server.stop().success());
+//! ```
 
 mod answer;
 pub mod guest;
 mod host;
+mod program;
 
 pub use self::{
     answer::Answer,
     host::{Client, Host, HostBuilder},
+    program::{Ended, PATIENCE, Program, Running, read_to_end, status},
 };

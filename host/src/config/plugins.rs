@@ -1,25 +1,96 @@
 //! From the `plugins` section to bindings: reads components, resolves secrets,
 //! and says which setting is wrong where one is.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
+
+use serde_json::json;
 
 use super::{Config, PluginConfig};
 use crate::{
-    capabilities::secrets::Secrets,
+    capabilities::{Grants, artifacts, http, process, secrets::Secrets},
     error::{Error, Result},
-    plugins::{Binding, FailMode, Kind},
+    plugins::{
+        Binding, FailMode, Kind, Limits,
+        shipped::{SHIPPED, Shipped, shipped},
+    },
 };
+
+/// The shipped plugins that are put to work without being asked for, under their
+/// own names.
+const UNASKED: [(&str, Kind); 3] = [
+    ("policy-rbac", Kind::Policy),
+    ("template-mustache", Kind::Renderer),
+    ("deployer-local", Kind::Deployer),
+];
 
 /// The bindings to put in force: the shipped plugins, and what the settings add
 /// to them or put in their place.
 pub async fn bindings(config: &Config) -> Result<Vec<Binding>> {
     let mut bindings: Vec<Binding> = Vec::new();
+    for (name, kind) in UNASKED {
+        if let Some(shipped) = shipped(name) {
+            bindings.push(unasked(shipped, kind));
+        }
+    }
     for (index, plugin) in config.plugins.iter().enumerate() {
-        let binding = binding(&format!("plugins.{index}"), plugin).await?;
-        bindings.retain(|it| it.name != binding.name);
-        bindings.push(binding);
+        let key = format!("plugins.{index}");
+        let earlier = config.plugins[..index].iter().any(|it| it.name == plugin.name);
+        if earlier {
+            let message = format!("there are two plugins of the name `{}`", plugin.name);
+            return Err(Error::invalid(format!("{key}.name"), message));
+        }
+        let binding = binding(&key, plugin).await?;
+        match bindings.iter_mut().find(|it| it.name == binding.name) {
+            Some(replaced) => *replaced = binding,
+            None => bindings.push(binding),
+        }
     }
     Ok(bindings)
+}
+
+/// Names the setting in an error that a plugin caused.
+pub(crate) fn blame(names: &[String], error: Error) -> Error {
+    let Error::Plugin { plugin, message, source } = error else { return error };
+    match names.iter().position(|it| *it == plugin) {
+        Some(index) => {
+            let under = source.map(|it| format!(": {it}")).unwrap_or_default();
+            let message = format!("the plugin `{plugin}` cannot be put to work: {message}{under}");
+            Error::invalid(format!("plugins.{index}"), message)
+        }
+        None => Error::Plugin { plugin, message, source },
+    }
+}
+
+fn unasked(shipped: &Shipped, kind: Kind) -> Binding {
+    Binding {
+        name: shipped.name.to_owned(),
+        kind,
+        component: shipped.component.into(),
+        settings: json!({}),
+        grants: own_grants(kind),
+        secrets: Secrets::default(),
+        actions: Vec::new(),
+        fail_mode: FailMode::Closed,
+        limits: Limits::default(),
+    }
+}
+
+/// What a shipped plugin may reach by default: only the deployer needs anything.
+fn own_grants(kind: Kind) -> Grants {
+    match kind {
+        Kind::Deployer => Grants {
+            clock: true,
+            process: Some(process::Grant {
+                programs: vec!["java".to_owned(), "{artifact}".to_owned()],
+                inherit_env: ["TMP", "LANG", "LANGUAGE", "LC_.*", "PATH"].map(String::from).into(),
+                ..process::Grant::default()
+            }),
+            artifacts: Some(artifacts::Grant { namespaces: vec!["*".to_owned()] }),
+            http: Some(http::Grant { own_processes: true, ..http::Grant::default() }),
+            ..Grants::default()
+        },
+        _ => Grants::default(),
+    }
 }
 
 async fn binding(key: &str, plugin: &PluginConfig) -> Result<Binding> {
@@ -34,7 +105,10 @@ async fn binding(key: &str, plugin: &PluginConfig) -> Result<Binding> {
         name: plugin.name.clone(),
         kind,
         component: component(key, plugin).await?,
-        settings: plugin.settings.clone(),
+        settings: match &plugin.settings {
+            serde_json::Value::Null => json!({}),
+            settings => settings.clone(),
+        },
         grants: plugin.grants.clone(),
         secrets: secrets(key, plugin)?,
         actions: plugin.actions.clone(),
@@ -44,10 +118,31 @@ async fn binding(key: &str, plugin: &PluginConfig) -> Result<Binding> {
 }
 
 async fn component(key: &str, plugin: &PluginConfig) -> Result<Arc<[u8]>> {
-    let Some(path) = &plugin.path else {
-        let what = "a plugin needs a `path` to its component";
-        return Err(Error::invalid(format!("{key}.path"), what));
-    };
+    match (&plugin.path, &plugin.shipped) {
+        (Some(path), None) => read(key, path).await,
+        (None, Some(name)) => match shipped(name) {
+            Some(shipped) => Ok(shipped.component.into()),
+            None => {
+                let names: Vec<String> =
+                    SHIPPED.iter().map(|it| format!("`{}`", it.name)).collect();
+                let message =
+                    format!("no plugin `{name}` is shipped; there are {}", names.join(", "));
+                Err(Error::invalid(format!("{key}.shipped"), message))
+            }
+        },
+        (Some(_), Some(_)) => {
+            let message = "a plugin has either a `path` or the name of a `shipped` one, not both";
+            Err(Error::invalid(format!("{key}.shipped"), message))
+        }
+        (None, None) => {
+            let message =
+                "a plugin needs the `path` of its component, or the name of a `shipped` one";
+            Err(Error::invalid(format!("{key}.path"), message))
+        }
+    }
+}
+
+async fn read(key: &str, path: &Path) -> Result<Arc<[u8]>> {
     let bytes = tokio::fs::read(path).await.map_err(|it| {
         let what = format!("the component `{}` cannot be read: {it}", path.display());
         Error::invalid(format!("{key}.path"), what)
