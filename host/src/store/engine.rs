@@ -53,7 +53,6 @@ pub(super) struct Engine {
 struct Health {
     failed: AtomicBool,
     fenced: AtomicBool,
-    shut: AtomicBool,
 }
 
 impl Engine {
@@ -132,13 +131,8 @@ impl Engine {
         self.health.fenced.store(true, Ordering::Release);
     }
 
-    /// From now on its snapshots read nothing that is not in memory either.
-    pub(super) fn shut(&self) {
-        self.fence();
-        self.health.shut.store(true, Ordering::Release);
-    }
-
-    /// Closes the database in good order.
+    /// Closes the database in good order. Its snapshots then give what they have in
+    /// memory, and errors for the rest; so they do when it is dropped.
     pub(super) fn close(self) -> Result<()> {
         self.database.close().map_err(|it| Error::store("closing", it))
     }
@@ -202,9 +196,6 @@ struct Backend {
 
 impl Backend {
     fn reading<T>(&self, what: impl FnOnce(&dyn Medium) -> io::Result<T>) -> io::Result<T> {
-        if self.health.shut.load(Ordering::Acquire) {
-            return Err(io::Error::other("the store was opened again since"));
-        }
         what(&*self.medium).inspect_err(|_| self.health.failed.store(true, Ordering::Release))
     }
 

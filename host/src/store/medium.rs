@@ -4,12 +4,13 @@
 //! engine over it, so the engine can be opened again over the same bytes.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     fs::{File, OpenOptions},
     io::{self, ErrorKind, IoSliceMut},
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::Path,
-    sync::RwLock,
+    sync::{Arc, Mutex, MutexGuard, RwLock},
 };
 
 use rustix::io::ReadWriteFlags;
@@ -51,7 +52,7 @@ impl Disk {
             .truncate(false)
             .mode(0o600)
             .open(path)?;
-        // A new file is only there after a crash once its folder says so.
+        // A new or renamed file is only there after a crash once its folder says so.
         if let Some(folder) = path.parent() {
             File::open(folder)?.sync_all()?;
         }
@@ -144,6 +145,114 @@ impl Medium for Memory {
     }
 }
 
+/// A medium seen through a sheet of glass: writes stay on the glass.
+///
+/// A database whose disk takes no writes cannot even be opened without one, since
+/// opening finishes what the failure left; so that reads go on, it is opened over
+/// this until the disk works again.
+#[derive(Debug)]
+pub(super) struct Glass {
+    below: Arc<dyn Medium>,
+    sheet: Mutex<Sheet>,
+}
+
+#[derive(Debug)]
+struct Sheet {
+    len: u64,
+    // Where what is below ends for good: it was cut there once.
+    below_len: u64,
+    blocks: BTreeMap<u64, Box<[u8; GLASS_BLOCK]>>,
+}
+
+const GLASS_BLOCK: usize = 4096;
+
+impl Glass {
+    pub(super) fn over(below: Arc<dyn Medium>) -> io::Result<Glass> {
+        let len = below.len()?;
+        let sheet = Sheet { len, below_len: len, blocks: BTreeMap::new() };
+        Ok(Glass { below, sheet: Mutex::new(sheet) })
+    }
+
+    fn sheet(&self) -> MutexGuard<'_, Sheet> {
+        self.sheet.lock().expect("nothing panics under this lock")
+    }
+
+    // What is below from `offset` on, zeros where it has ended.
+    fn read_below(&self, below_len: u64, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let there = below_len.saturating_sub(offset).min(out.len() as u64) as usize;
+        out[there..].fill(0);
+        if there > 0 { self.below.read(offset, &mut out[..there]) } else { Ok(()) }
+    }
+}
+
+impl Medium for Glass {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.sheet().len)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let (below_len, over) = {
+            let sheet = self.sheet();
+            if offset + out.len() as u64 > sheet.len {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            let first = offset / GLASS_BLOCK as u64;
+            let last = (offset + out.len() as u64).div_ceil(GLASS_BLOCK as u64);
+            let over: Vec<_> =
+                sheet.blocks.range(first..last).map(|(at, block)| (*at, block.clone())).collect();
+            (sheet.below_len, over)
+        };
+        self.read_below(below_len, offset, out)?;
+        for (at, block) in over {
+            let start = at * GLASS_BLOCK as u64;
+            let from = start.max(offset);
+            let to = (start + GLASS_BLOCK as u64).min(offset + out.len() as u64);
+            let inside = (from - start) as usize..(to - start) as usize;
+            out[(from - offset) as usize..(to - offset) as usize].copy_from_slice(&block[inside]);
+        }
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut sheet = self.sheet();
+        let end = offset + data.len() as u64;
+        let mut from = offset;
+        while from < end {
+            let at = from / GLASS_BLOCK as u64;
+            let start = at * GLASS_BLOCK as u64;
+            let to = (start + GLASS_BLOCK as u64).min(end);
+            if !sheet.blocks.contains_key(&at) {
+                let mut block = Box::new([0; GLASS_BLOCK]);
+                self.read_below(sheet.below_len, start, &mut block[..])?;
+                sheet.blocks.insert(at, block);
+            }
+            let block = sheet.blocks.get_mut(&at).expect("it was put there above");
+            block[(from - start) as usize..(to - start) as usize]
+                .copy_from_slice(&data[(from - offset) as usize..(to - offset) as usize]);
+            from = to;
+        }
+        sheet.len = sheet.len.max(end);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut sheet = self.sheet();
+        if len < sheet.len {
+            sheet.below_len = sheet.below_len.min(len);
+            sheet.blocks.split_off(&len.div_ceil(GLASS_BLOCK as u64));
+            if let Some(block) = sheet.blocks.get_mut(&(len / GLASS_BLOCK as u64)) {
+                block[(len % GLASS_BLOCK as u64) as usize..].fill(0);
+            }
+        }
+        sheet.len = len;
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Runs what may wait for the disk without holding up an async worker.
 fn aside<T>(work: impl FnOnce() -> T) -> T {
     use tokio::runtime::{Handle, RuntimeFlavor};
@@ -157,34 +266,72 @@ fn aside<T>(work: impl FnOnce() -> T) -> T {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn check(medium: &dyn Medium) {
-        medium.set_len(10).unwrap();
-        medium.write(8, b"xyz").unwrap();
-        assert_eq!(medium.len().unwrap(), 11);
-
-        let mut out = [1; 4];
-        medium.read(7, &mut out).unwrap();
-        assert_eq!(&out, b"\0xyz");
-        medium.forget_cached();
-        medium.sync().unwrap();
-        medium.read(7, &mut out).unwrap();
-        assert_eq!(&out, b"\0xyz");
-        assert_eq!(medium.read(8, &mut out).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    #[derive(Clone, Debug)]
+    enum Step {
+        Write(u64, Vec<u8>),
+        SetLen(u64),
+        Forget,
     }
 
-    #[test]
-    fn memory_and_disk_behave_alike() {
-        let folder = tempfile::tempdir().unwrap();
-        check(&Memory::default());
-        check(&Disk::open(&folder.path().join("file")).unwrap());
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (0..20_000u64, proptest::collection::vec(any::<u8>(), 1..6000))
+                .prop_map(|(at, data)| Step::Write(at, data)),
+            2 => (0..26_000u64).prop_map(Step::SetLen),
+            1 => Just(Step::Forget),
+        ]
+    }
+
+    fn run(medium: &dyn Medium, steps: &[Step]) -> Vec<u8> {
+        for step in steps {
+            match step {
+                Step::Write(at, data) => medium.write(*at, data).unwrap(),
+                Step::SetLen(len) => medium.set_len(*len).unwrap(),
+                Step::Forget => {
+                    medium.sync().unwrap();
+                    medium.forget_cached();
+                }
+            }
+        }
+        let mut all = vec![0; medium.len().unwrap() as usize];
+        medium.read(0, &mut all).unwrap();
+        let past = medium.read(all.len() as u64, &mut [0]).unwrap_err();
+        assert_eq!(past.kind(), ErrorKind::UnexpectedEof);
+        all
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn memory_disk_and_glass_behave_alike(
+            below in proptest::collection::vec(step(), 0..6),
+            steps in proptest::collection::vec(step(), 1..12),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let disk = Arc::new(Disk::open(&folder.path().join("file")).unwrap());
+            let memory = Memory::default();
+            prop_assert_eq!(run(&memory, &below), run(&*disk, &below));
+            let expected = run(&memory, &steps);
+
+            let before = run(&*disk, &[]);
+            let glass = Glass::over(disk.clone()).unwrap();
+            prop_assert_eq!(&run(&glass, &steps), &expected);
+            prop_assert_eq!(run(&*disk, &[]), before, "nothing goes through the glass");
+            prop_assert_eq!(run(&*disk, &steps), expected);
+        }
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
     async fn a_read_past_the_cache_is_fine_on_an_async_worker() {
         let folder = tempfile::tempdir().unwrap();
         let disk = Disk::open(&folder.path().join("file")).unwrap();
-        tokio::spawn(async move { check(&disk) }).await.unwrap();
+        let steps = [Step::Write(0, vec![7; 9000]), Step::Forget];
+        let read = tokio::spawn(async move { run(&disk, &steps) }).await.unwrap();
+        assert_eq!(read, [7; 9000]);
     }
 }

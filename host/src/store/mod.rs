@@ -19,6 +19,7 @@ pub mod operations;
 pub mod outbox;
 pub mod packages;
 pub mod processes;
+mod refusals;
 pub mod releases;
 pub mod unit_releases;
 pub mod units;
@@ -34,17 +35,18 @@ use std::{
         atomic::Ordering,
         mpsc::{SyncSender, TrySendError, sync_channel},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 pub use audit::{Audit, Outcome};
 pub use view::{Change, Record, Row, Table, Take, View, decode, encode, find, keep, key, prefix};
 
 use self::{
-    engine::Snapshot,
+    engine::{Engine, Snapshot},
     lock::Lock,
     medium::{Disk, Medium, Memory},
-    writer::{Message, Shared, Trail, Write},
+    refusals::{Refusals, Verdict},
+    writer::{Job, Message, Shared, Trail, Write},
 };
 use crate::error::{Error, Result};
 
@@ -54,6 +56,7 @@ use crate::error::{Error, Result};
 pub struct Store {
     writer: SyncSender<Message>,
     shared: Arc<Shared>,
+    refusals: Arc<Refusals>,
 }
 
 /// How much the store may use.
@@ -76,6 +79,12 @@ impl Default for Options {
 // name -> a format byte and 32 random bytes.
 const SERVER_KEYS: Table = Table("server_keys");
 
+/// How long the answer to a refused request waits for its audit record.
+const REFUSED_WAITS: Duration = Duration::from_millis(250);
+
+/// How much is kept of the sentence that refused.
+const WHY_BYTES_MAX: usize = 1024;
+
 impl Store {
     /// Opens the store in the data folder, making both where there are none yet.
     pub async fn open(folder: &Path) -> Result<Store> {
@@ -89,7 +98,7 @@ impl Store {
             let failed = |it| Error::store(format!("opening `{}`", folder.display()), it);
             DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed)?;
             let lock = Lock::take(&folder)?;
-            Ok((Disk::open(&folder.join("records.redb")).map_err(failed)?, lock))
+            Ok((open_disk(&folder)?, lock))
         };
         let opened = tokio::task::spawn_blocking(opening).await;
         let (disk, lock) = opened.map_err(|it| Error::store("opening it", it))??;
@@ -147,9 +156,32 @@ impl Store {
         result
     }
 
-    /// Leaves the audit record of a request that was refused.
-    pub async fn refused(&self, audit: Audit, why: String) -> Result<()> {
-        self.queue(Trail::Told(audit, Outcome::Refused { why }), |_| Ok(())).await
+    /// Leaves the audit record of a request that was refused, and waits a moment until
+    /// it is durable. A flood of refusals of one actor is counted instead
+    /// (`refusals`). Whatever this answers, the request stays refused.
+    pub async fn refused(&self, audit: Audit, mut why: String) -> Result<()> {
+        why.truncate(why.floor_char_boundary(WHY_BYTES_MAX));
+        let actor = audit.actor.clone();
+        match self.refusals.judge(&actor, Instant::now()) {
+            Verdict::Record => {}
+            Verdict::CountBegun => {
+                self.record_count_later(actor);
+                return Ok(());
+            }
+            Verdict::Counted => return Ok(()),
+        }
+        let recording = self.queue(Trail::Told(audit, Outcome::Refused { why }), |_| Ok(()));
+        match tokio::time::timeout(REFUSED_WAITS, recording).await {
+            // It is queued, and no answer should wait that long for it.
+            Err(_) => Ok(()),
+            Ok(Err(Error::Busy { .. })) => {
+                if self.refusals.count(&actor) == Verdict::CountBegun {
+                    self.record_count_later(actor);
+                }
+                Ok(())
+            }
+            Ok(it) => it,
+        }
     }
 
     /// Checks the whole audit chain, and says how many records it has.
@@ -185,6 +217,9 @@ impl Store {
     /// Finishes every write that was queued before this, and closes the store. All
     /// handles answer with an error from then on.
     pub async fn close(&self) -> Result<()> {
+        for (actor, count) in self.refusals.take_counts() {
+            drop(self.writer.try_send(Message::Run(counted(&actor, count))));
+        }
         let (reply, closed) = tokio::sync::oneshot::channel();
         let mut message = Message::Close(reply);
         while let Err(full) = self.writer.try_send(message) {
@@ -197,12 +232,23 @@ impl Store {
         closed.await.unwrap_or(Ok(()))
     }
 
+    fn record_count_later(&self, actor: String) {
+        let (writer, refusals) = (self.writer.clone(), self.refusals.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(refusals::COUNT_AFTER).await;
+            let count = refusals.take_count(&actor);
+            if count > 0 && writer.try_send(Message::Run(counted(&actor, count))).is_err() {
+                tracing::warn!(actor, count, "a count of refusals could not be recorded");
+            }
+        });
+    }
+
     async fn start(medium: Arc<dyn Medium>, options: Options, lock: Option<Lock>) -> Result<Store> {
         let shared = Arc::new(Shared::default());
         let (writer, queue) = sync_channel(options.queue_max);
         let opened = writer::start(medium, options, lock, shared.clone(), queue);
         opened.await.map_err(|it| Error::store("starting", it))??;
-        Ok(Store { writer, shared })
+        Ok(Store { writer, shared, refusals: Arc::default() })
     }
 
     async fn queue<T: Send + 'static>(
@@ -231,6 +277,26 @@ impl Store {
             drop(self.writer.try_send(Message::Look));
         }
     }
+}
+
+// A new database gets its name only once it is whole: one that a crash left half
+// made would be refused for ever, and must not be mistaken for a damaged one.
+fn open_disk(folder: &Path) -> Result<Disk> {
+    let failed = |it| Error::store(format!("opening `{}`", folder.display()), it);
+    let (path, new) = (folder.join("records.redb"), folder.join("records.redb.new"));
+    if !path.try_exists().map_err(failed)? {
+        let disk = Disk::open(&new).map_err(failed)?;
+        disk.set_len(0).map_err(failed)?;
+        Engine::open(Arc::new(disk), 1 << 20)?.close()?;
+        std::fs::rename(&new, &path).map_err(failed)?;
+    }
+    Disk::open(&path).map_err(failed)
+}
+
+fn counted(actor: &str, count: u64) -> Box<dyn Job> {
+    let audit = Audit { actor: actor.to_owned(), ..Audit::default() };
+    let trail = Trail::Told(audit, Outcome::RefusedMore { count });
+    Write::new(trail, |_: &mut dyn Change| Ok(())).0
 }
 
 fn closed() -> Error {

@@ -30,13 +30,16 @@ use super::{
     engine::{Engine, Snapshot},
     format,
     lock::Lock,
-    medium::Medium,
+    medium::{Glass, Medium},
     view::Change,
 };
 use crate::error::{Error, Result, Source};
 
 /// How long between two tries to open a database that failed.
 const RETRY: Duration = Duration::from_millis(100);
+
+/// How often a disk that stays broken is worth a line in the log.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// How long readers of a failed database may take to finish once it works again.
 const READERS_FINISH: Duration = Duration::from_millis(250);
@@ -151,6 +154,9 @@ struct Writer {
     shared: Arc<Shared>,
     queue: Receiver<Message>,
     open: Option<Open>,
+    // While the disk takes no writes, reads go on over what it still gives.
+    behind_glass: Option<Engine>,
+    complained: Option<Instant>,
     // Held until the thread ends.
     _lock: Option<Lock>,
 }
@@ -171,7 +177,16 @@ pub(super) fn start(
 ) -> oneshot::Receiver<Result<()>> {
     let (opened, answer) = oneshot::channel();
     let run = move || {
-        let mut writer = Writer { medium, options, shared, queue, open: None, _lock: lock };
+        let mut writer = Writer {
+            medium,
+            options,
+            shared,
+            queue,
+            open: None,
+            behind_glass: None,
+            complained: None,
+            _lock: lock,
+        };
         let first = writer.open_database();
         let works = first.is_ok();
         drop(opened.send(first));
@@ -281,9 +296,8 @@ impl Writer {
         })?;
         let readers = self.shared.current.swap(Some(Arc::new(snapshot)));
         self.shared.writable.store(true, Ordering::Release);
-        if let Some(old) = self.open.replace(open) {
-            let_readers_finish(readers, &old.engine);
-        }
+        let before = self.open.replace(open).map(|it| it.engine);
+        let_readers_finish(readers, self.behind_glass.take().or(before));
         Ok(())
     }
 
@@ -296,9 +310,35 @@ impl Writer {
         match self.open_database() {
             Ok(()) => {
                 counter!("chandlery_store_reopened_total").increment(1);
+                self.complained = None;
                 tracing::info!("the store was opened again after a failure");
             }
-            Err(error) => log("the store cannot be opened again yet", &error),
+            Err(error) => {
+                if self.complained.is_none_or(|it| it.elapsed() > COMPLAIN_EVERY) {
+                    log("the store cannot be opened again yet", &error);
+                    self.complained = Some(Instant::now());
+                }
+                self.read_behind_glass();
+            }
+        }
+    }
+
+    /// Lets reads go on while the disk takes no writes. Where it gives no reads
+    /// either, there is what is in memory.
+    fn read_behind_glass(&mut self) {
+        if self.behind_glass.as_ref().is_some_and(|it| !it.failed()) {
+            return;
+        }
+        let open = || -> Result<(Engine, Snapshot)> {
+            let glass =
+                Glass::over(self.medium.clone()).map_err(|it| Error::store("reading", it))?;
+            let engine = Engine::open(Arc::new(glass), self.options.cache_bytes)?;
+            let snapshot = engine.snapshot()?;
+            Ok((engine, snapshot))
+        };
+        if let Ok(Ok((engine, snapshot))) = catch_unwind(AssertUnwindSafe(open)) {
+            self.shared.current.store(Some(Arc::new(snapshot)));
+            self.behind_glass = Some(engine);
         }
     }
 
@@ -361,15 +401,15 @@ fn publish(shared: &Shared, open: &Open) {
 }
 
 // A new commit may reuse pages that the old engine's readers still look at. They
-// are many at the most and short, so they get a moment; then they get errors.
-fn let_readers_finish(readers: Option<Arc<Snapshot>>, old: &Engine) {
+// are short, so they get a moment; then they get errors.
+fn let_readers_finish(readers: Option<Arc<Snapshot>>, old: Option<Engine>) {
     let patience = Instant::now() + READERS_FINISH;
     if let Some(readers) = readers {
         while Arc::strong_count(&readers) > 1 && Instant::now() < patience {
             thread::sleep(Duration::from_millis(1));
         }
     }
-    old.shut();
+    drop(old);
 }
 
 fn log(what: &str, error: &Error) {

@@ -1,4 +1,10 @@
-//! The store as the nouns see it.
+//! The store as the nouns see it, and over media that fail and forget.
+
+mod audit_chain;
+mod batches;
+mod crash;
+mod faults;
+mod formats;
 
 use std::sync::Arc;
 
@@ -17,6 +23,15 @@ impl Record for Thing {
 
 fn by(actor: &str) -> Audit {
     Audit { actor: actor.into(), action: "test:change".into(), ..Audit::default() }
+}
+
+/// The bytes of a database without rows.
+fn new_database() -> Vec<u8> {
+    let medium = Arc::new(Memory::default());
+    Engine::open(medium.clone(), 1 << 20).unwrap().close().unwrap();
+    let mut bytes = vec![0; medium.len().unwrap() as usize];
+    medium.read(0, &mut bytes).unwrap();
+    bytes
 }
 
 async fn get(store: &Store, key: &'static [u8]) -> Option<Vec<u8>> {
@@ -111,4 +126,16 @@ async fn a_full_queue_says_when_to_come_back() {
     for it in queued {
         it.await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_database_that_was_half_made_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("records.redb.new"), [0; 5000]).unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    store.write_unaudited(|change| Ok(change.put(THINGS, b"a", vec![1]))).await.unwrap();
+    store.close().await.unwrap();
+    std::fs::write(folder.path().join("records.redb.new"), [0; 5000]).unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    assert_eq!(get(&store, b"a").await, Some(vec![1]));
 }
