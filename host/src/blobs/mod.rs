@@ -159,3 +159,6 @@ fn failed(doing: &str, source: impl Into<crate::error::Source>) -> Error {
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|it| failed("working", it))
 }
+
+#[cfg(test)]
+mod tests;
