@@ -1,1 +1,3 @@
 //! Tests over HTTP, a folder for each family.
+
+mod release;

@@ -4,7 +4,8 @@
 //! as a null. The same types are kept in the store, so a change here is a change
 //! of a stored format.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned, de::Error as _};
+use serde_json::{Map, Value};
 
 /// A release: one version of a package's applications on a platform.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -170,6 +171,7 @@ pub struct InstallProperties {
     /// The name of the release.
     pub release_name: Option<String>,
     /// Values over the package's own.
+    #[serde(deserialize_with = "object")]
     pub config_values: Option<ConfigValues>,
     /// The platform account.
     pub platform_name: Option<String>,
@@ -180,9 +182,17 @@ pub struct InstallProperties {
 #[serde(rename_all = "camelCase", default)]
 pub struct InstallRequest {
     /// Which package.
+    #[serde(deserialize_with = "object")]
     pub package_identifier: Option<PackageIdentifier>,
     /// How.
+    #[serde(deserialize_with = "object")]
     pub install_properties: Option<InstallProperties>,
+}
+
+/// Reads an object or null. Left to itself, serde takes a list for a struct, too.
+fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
+    let Some(map) = Option::<Map<String, Value>>::deserialize(from)? else { return Ok(None) };
+    T::deserialize(Value::Object(map)).map(Some).map_err(D::Error::custom)
 }
 
 #[cfg(test)]
@@ -219,5 +229,17 @@ mod tests {
 
         assert_eq!(request.package_identifier, None);
         assert_eq!(request.install_properties.unwrap().release_name.as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn a_list_is_no_object() {
+        for text in [
+            r#"{"installProperties":[]}"#,
+            r#"{"packageIdentifier":["a"]}"#,
+            r#"{"installProperties":{"configValues":["a: 1"]}}"#,
+            r#"{"installProperties":"text"}"#,
+        ] {
+            assert!(serde_json::from_str::<InstallRequest>(text).is_err(), "{text}");
+        }
     }
 }

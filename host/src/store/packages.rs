@@ -201,6 +201,10 @@ fn each(
     parts: &[&str],
     mut with: impl FnMut(PackageRow) -> Result<()>,
 ) -> Result<()> {
+    // Such a name is no part of a key, so nothing has it.
+    if parts.iter().any(|it| it.contains('\0')) {
+        return Ok(());
+    }
     let (mut from, to) = prefix(parts);
     loop {
         let rows = view.range(PACKAGES, &from, &to, Take { reverse: false, limit: PAGE })?;
@@ -316,6 +320,7 @@ mod tests {
 
         assert_eq!(newest(&memory, "log").unwrap().unwrap().metadata.version, "10.0.0");
         assert_eq!(newest(&memory, "lo").unwrap(), None);
+        assert_eq!(newest(&memory, "log\09.0.0").unwrap(), None);
     }
 
     #[test]

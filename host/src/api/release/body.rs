@@ -94,8 +94,12 @@ pub(super) async fn read(
     }
 }
 
-/// Makes a request of the bytes of a body.
+/// Makes a request of the bytes of a body, which must be an object.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    // Left to itself, serde takes a list for a struct, too.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Failure::unreadable("the body must be a JSON object"));
+    }
     serde_json::from_slice(bytes)
         .map_err(|it| Failure::unreadable(format!("the body is not the JSON it should be: {it}")))
 }
