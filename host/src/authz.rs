@@ -35,6 +35,7 @@ pub struct Caller {
 
 /// Shows that the policy was asked and said yes.
 #[derive(Clone)]
+#[expect(clippy::manual_non_exhaustive, reason = "that would let the rest of this crate make one")]
 pub struct Permit {
     /// Who asked.
     pub caller: Arc<Caller>,
@@ -156,10 +157,10 @@ impl Permit {
             previous: previous.map(|it| it.to_string()),
         };
         let reviewed = plugins.review(operation).await;
-        if let Err(error @ (Error::Refused { .. } | Error::Plugin { .. })) = &reviewed {
-            if let Err(error) = app.store.refused(self.audit(), error.to_string()).await {
-                tracing::error!(%error, "the audit record of a refusal could not be kept");
-            }
+        if let Err(refusal @ (Error::Refused { .. } | Error::Plugin { .. })) = &reviewed
+            && let Err(error) = app.store.refused(self.audit(), refusal.to_string()).await
+        {
+            tracing::error!(%error, "the audit record of a refusal could not be kept");
         }
         reviewed
     }

@@ -68,10 +68,24 @@ impl Bound {
     }
 
     /// Calls a guest that may wait for the world outside, within `wall` in all.
-    /// `work` gets the store and gives its result back.
+    /// `work` gets the store for its own.
     pub(super) async fn hosted<T, F>(
         self: &Arc<Self>,
         function: Function,
+        wall: Duration,
+        work: impl FnOnce(Store<Guest>) -> F + Send,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = wasmtime::Result<T>> + Send,
+    {
+        self.hosted_within(function, self.limits.guest, wall, work).await
+    }
+
+    /// The same with another budget of computing time.
+    pub(super) async fn hosted_within<T, F>(
+        self: &Arc<Self>,
+        function: Function,
+        budget: Duration,
         wall: Duration,
         work: impl FnOnce(Store<Guest>) -> F + Send,
     ) -> Result<T, Failure>
@@ -82,7 +96,7 @@ impl Bound {
         let queued = Instant::now();
         let place = self.machine.hosted_place(self.weight).await;
         let waited = queued.elapsed();
-        let slices = Slices::new(self.limits.guest);
+        let slices = Slices::new(budget);
         let store = Guest::hosted(self, slices.clone(), wall);
         let result = match tokio::time::timeout(wall, work(store)).await {
             Ok(result) => result.map_err(|it| Failure::of(it, &self.limits)),

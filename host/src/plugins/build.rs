@@ -44,6 +44,8 @@ mod bindings {
 
 const COMPILE_LIMIT: Duration = Duration::from_secs(120);
 const CHECK_LIMIT: Duration = Duration::from_secs(5);
+// A request does not wait for a check: it may take longer than a call.
+const CHECK_BUDGET: Duration = Duration::from_secs(1);
 
 /// Makes one binding ready. The error names the binding and says what to do.
 pub(super) async fn ready(
@@ -154,7 +156,7 @@ async fn check_settings(bound: &Arc<Bound>, linked: &Linked) -> Result<(), Strin
         .map_err(|it| format!("its `lifecycle` differs from this server's: {it:#}"))?;
     let pre = &pre;
     let findings = bound
-        .hosted(Function::Check, CHECK_LIMIT, |mut store| async move {
+        .hosted_within(Function::Check, CHECK_BUDGET, CHECK_LIMIT, |mut store| async move {
             let guest = pre.instantiate_async(&mut store).await?;
             let lifecycle = guest.chandlery_plugin_lifecycle();
             lifecycle.call_check_settings(&mut store, &bound.settings).await
@@ -170,7 +172,7 @@ async fn check_settings(bound: &Arc<Bound>, linked: &Linked) -> Result<(), Strin
         tracing::warn!(plugin = bound.name, finding = sentence(finding), "settings of a plugin");
     }
     bound
-        .hosted(Function::Check, CHECK_LIMIT, |mut store| async move {
+        .hosted_within(Function::Check, CHECK_BUDGET, CHECK_LIMIT, |mut store| async move {
             let guest = pre.instantiate_async(&mut store).await?;
             let lifecycle = guest.chandlery_plugin_lifecycle();
             lifecycle

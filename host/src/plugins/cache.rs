@@ -20,6 +20,7 @@ use wasmtime::{Engine, component::Component};
 use crate::error::{Error, Result};
 
 const SEAL_BYTES: usize = 32;
+const FILES_MAX: usize = 100;
 // Code that an older patch release compiled is not run: it may have been a fix of
 // the compiler.
 const WASMTIME: &str = "48.0.8";
@@ -37,6 +38,7 @@ impl Cache {
             |it| Error::store(format!("opening the plugin cache {}", folder.display()), it);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+        trim(folder).map_err(failed)?;
         Ok(Cache { folder: folder.to_owned(), key })
     }
 
@@ -107,6 +109,24 @@ impl Cache {
         mac.update(code);
         mac
     }
+}
+
+/// Drops what an interrupted run left, and all but the newest files.
+fn trim(folder: &Path) -> std::io::Result<()> {
+    let mut kept = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        match path.extension().and_then(|it| it.to_str()) {
+            Some("unfinished") => fs::remove_file(path)?,
+            Some("compiled") => kept.push((fs::metadata(&path)?.modified()?, path)),
+            _ => {}
+        }
+    }
+    kept.sort();
+    for (_, path) in kept.iter().rev().skip(FILES_MAX) {
+        fs::remove_file(path)?;
+    }
+    Ok(())
 }
 
 /// The digest of a component's bytes.
@@ -198,6 +218,18 @@ mod tests {
         let other_key = Cache::open(folder.path(), [8; 32]).unwrap();
         assert!(other_key.load(&engine, &path).is_none());
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn old_files_and_unfinished_ones_go_when_it_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        for index in 0..FILES_MAX + 5 {
+            fs::write(folder.path().join(format!("{index}.compiled")), "x").unwrap();
+        }
+        fs::write(folder.path().join("x.unfinished"), "x").unwrap();
+        Cache::open(folder.path(), [7; 32]).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), FILES_MAX);
+        assert!(!folder.path().join("x.unfinished").exists());
     }
 
     #[test]

@@ -23,6 +23,7 @@ use super::{
 const FIRST_SLICE_TICKS: u64 = 2;
 // A hosted guest lets others run after so many ticks.
 const SLICE_TICKS: u64 = 2;
+const SLICE_CHARGE_MAX: Duration = Duration::from_millis(4);
 
 /// What the store of a guest holds.
 pub(super) struct Guest {
@@ -69,11 +70,13 @@ impl Slices {
         self.began.elapsed().as_nanos() as u64
     }
 
-    /// Charges the slice that ends now.
+    /// Charges the slice that ends now. A guest never runs on for long past its
+    /// slice: what took longer was a machine that was busy with others.
     pub(super) fn pause(&self) {
         let now = self.now_ns();
         let from = self.slice_from_ns.swap(now, Ordering::Relaxed);
-        self.spent_ns.fetch_add(now.saturating_sub(from), Ordering::Relaxed);
+        let slice = now.saturating_sub(from).min(SLICE_CHARGE_MAX.as_nanos() as u64);
+        self.spent_ns.fetch_add(slice, Ordering::Relaxed);
     }
 
     /// Begins a slice: what passed since the pause was not the guest's.
@@ -119,6 +122,16 @@ impl Guest {
         store
     }
 
+    /// Gives the guest of a kept store a budget for its next call.
+    pub(super) fn again(store: &mut Store<Guest>) {
+        store.set_epoch_deadline(FIRST_SLICE_TICKS);
+        let guest = store.data_mut();
+        guest.host_calls = 0;
+        if let Clock::Thread { since, .. } = &mut guest.clock {
+            *since = None;
+        }
+    }
+
     /// Counts a call of the host.
     pub(super) fn host_call(&mut self) -> wasmtime::Result<()> {
         self.host_calls += 1;
@@ -145,6 +158,14 @@ impl Guest {
     /// What the call has left by the clock on the wall.
     pub(super) fn left(&self) -> Duration {
         self.ends_at.saturating_duration_since(Instant::now())
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        if self.log_dropped > 0 {
+            self.bound.meter.log_dropped(self.log_dropped);
+        }
     }
 }
 

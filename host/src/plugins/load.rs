@@ -33,6 +33,9 @@ pub(super) struct Manifest {
     pub(super) version: String,
     /// The capabilities it asks for: a list of names, or names with reasons.
     capabilities: Option<Asked>,
+    /// The versions of the server that it works with.
+    #[serde(rename = "requires-host")]
+    requires_host: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -86,6 +89,7 @@ impl Component {
     /// sentences at once, one a line.
     pub(super) fn check(&self, kind: Kind, grants: &Grants) -> Result<(), String> {
         let mut findings = Vec::new();
+        findings.extend(self.wants_another_host(env!("CARGO_PKG_VERSION")));
         for interface in ["lifecycle", kind.interface()] {
             findings.extend(self.missing_export(interface, kind));
         }
@@ -99,6 +103,16 @@ impl Component {
             .iter()
             .filter_map(|it| parts(it))
             .any(|it| it.package == "chandlery:host" && it.interface == interface)
+    }
+
+    fn wants_another_host(&self, version: &str) -> Option<String> {
+        let wanted = self.manifest.as_ref()?.requires_host.as_deref()?;
+        let Ok(range) = semver::VersionReq::parse(wanted) else {
+            return Some(format!("its manifest's `requires-host` is no range: `{wanted}`"));
+        };
+        let version = semver::Version::parse(version).ok()?;
+        (!range.matches(&version))
+            .then(|| format!("it needs a server of version `{wanted}`, and this is {version}"))
     }
 
     fn missing_export(&self, interface: &str, kind: Kind) -> Option<String> {
@@ -337,6 +351,22 @@ mod tests {
         refused(&component, Kind::BeforeHook, &granted, "manifest does not ask");
         component.manifest = Some(manifest(br#"{"capabilities":{"clock":"to stamp"}}"#).unwrap());
         assert_eq!(component.check(Kind::BeforeHook, &granted), Ok(()));
+    }
+
+    #[test]
+    fn a_plugin_may_need_another_server() {
+        let mut component = importing(&[]);
+        for (wanted, version, part) in [
+            (">=0.2", "0.1.0", "needs a server of version `>=0.2`, and this is 0.1.0"),
+            ("nonsense", "0.1.0", "no range"),
+        ] {
+            component.manifest =
+                Some(manifest(format!(r#"{{"requires-host":"{wanted}"}}"#).as_bytes()).unwrap());
+            let why = component.wants_another_host(version).unwrap();
+            assert!(why.contains(part), "{why}");
+        }
+        component.manifest = Some(manifest(br#"{"requires-host":"^0.1"}"#).unwrap());
+        assert_eq!(component.wants_another_host("0.1.7"), None);
     }
 
     #[test]

@@ -74,6 +74,17 @@ impl Meter {
         }
     }
 
+    /// Log lines of one call that were over its quota.
+    pub(super) fn log_dropped(&self, lines: u32) {
+        tracing::warn!(
+            plugin = self.plugin,
+            lines,
+            "a plugin wrote more log lines than a call may"
+        );
+        counter!("chandlery_plugin_log_dropped_total", "plugin" => self.plugin.clone())
+            .increment(lines.into());
+    }
+
     /// A failure that the fail mode let pass.
     pub(super) fn passed_open(&self) {
         counter!("chandlery_plugin_passed_open_total", "plugin" => self.plugin.clone())

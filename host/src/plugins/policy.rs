@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{
     bound::{Bound, Linked},
     failure::Failure,
+    guest::Guest,
     meter::Function,
 };
 
@@ -30,13 +31,47 @@ pub use bindings::exports::chandlery::plugin::policy::{
 /// A policy in force.
 pub(super) struct Policy {
     pub(super) bound: Arc<Bound>,
-    pre: bindings::AccessPolicyPre<super::guest::Guest>,
+    pre: bindings::AccessPolicyPre<Guest>,
+}
+
+/// A guest that is kept.
+pub struct Kept {
+    store: wasmtime::Store<Guest>,
+    policy: bindings::AccessPolicy,
+}
+
+impl Kept {
+    /// Asks.
+    pub fn authorize(&mut self, question: &Question) -> crate::error::Result<Decision> {
+        Guest::again(&mut self.store);
+        let bound = self.store.data().bound.clone();
+        self.policy
+            .chandlery_plugin_policy()
+            .call_authorize(&mut self.store, question)
+            .map_err(|it| Failure::of(it, &bound.limits))
+            .and_then(|it| it.map_err(Failure::Own))
+            .map_err(|it| it.into_error(&bound.name))
+    }
 }
 
 impl Policy {
     /// Takes a linked component whose exports are those of the world.
     pub(super) fn new(bound: Arc<Bound>, linked: Linked) -> wasmtime::Result<Policy> {
         Ok(Policy { bound, pre: bindings::AccessPolicyPre::new(linked)? })
+    }
+
+    /// Makes a guest that is kept between questions. For benchmarks only: what one
+    /// caller's question leaves in it, the next caller's finds.
+    pub(super) fn keep(&self) -> Result<Kept, Failure> {
+        let failed = |it| Failure::of(it, &self.bound.limits);
+        let mut store = Guest::inline(&self.bound, self.bound.limits.guest);
+        let policy = self.pre.instantiate(&mut store).map_err(failed)?;
+        policy
+            .chandlery_plugin_lifecycle()
+            .call_configure(&mut store, &self.bound.settings)
+            .map_err(failed)?
+            .map_err(Failure::Settings)?;
+        Ok(Kept { store, policy })
     }
 
     /// Asks. A policy that fails has not said yes.

@@ -8,7 +8,7 @@ use super::{
     deployer::Deployer,
     failure::Failure,
     notifying_hook::{Event, NotifyingHook, Outcome},
-    policy::{Decision, Effect, Policy, Question},
+    policy::{Decision, Effect, Kept, Policy, Question},
     renderer::{Job, Output, Renderer, Template},
     types::Diagnostic,
     validating_hook::{Operation, ValidatingHook},
@@ -93,10 +93,14 @@ impl PluginSet {
 
     /// Asks one policy. For tests and tools.
     pub fn ask(&self, policy: &str, question: &Question) -> Result<Decision> {
-        let Some(policy) = self.policies.iter().find(|it| it.bound.name == policy) else {
-            return Err(Error::not_found("policy", policy));
-        };
+        let policy = self.policy(policy)?;
         policy.authorize(question).map_err(|it| it.into_error(&policy.bound.name))
+    }
+
+    /// A guest of a policy that is kept between questions. For benchmarks.
+    pub fn keep(&self, policy: &str) -> Result<Kept> {
+        let policy = self.policy(policy)?;
+        policy.keep().map_err(|it| it.into_error(&policy.bound.name))
     }
 
     /// Whether any before-hook is to be asked about `action`.
@@ -180,6 +184,11 @@ impl PluginSet {
     /// The deployer of that binding's name, if there is one.
     pub fn deployer(&self, name: &str) -> Option<Arc<Deployer>> {
         self.deployers.iter().find(|it| it.bound.name == name).cloned()
+    }
+
+    fn policy(&self, name: &str) -> Result<&Policy> {
+        let found = self.policies.iter().find(|it| it.bound.name == name);
+        found.ok_or_else(|| Error::not_found("policy", name))
     }
 
     fn renderer(&self, name: &str) -> Result<&Arc<Renderer>> {
