@@ -14,6 +14,7 @@ use crate::{
     config::{Config, plugins},
     error::{Error, Result},
     inventory::Downloads,
+    outbox,
     plugins::{Binding, Plugins},
     release::engine::{self, Engine},
     store::{Store, Table},
@@ -89,6 +90,7 @@ pub async fn start_with(config: Config, bindings: Vec<Binding>) -> Result<Arc<Ap
     });
     engine::spawn(&app);
     spawn_collector(&app);
+    outbox::spawn(&app);
     Ok(app)
 }
 

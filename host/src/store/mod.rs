@@ -214,6 +214,11 @@ impl Store {
         self.shared.writable.load(Ordering::Acquire)
     }
 
+    /// Changes after each commit, when what it changed can be read.
+    pub fn commits(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.shared.commits.subscribe()
+    }
+
     /// Finishes every write that was queued before this, and closes the store. All
     /// handles answer with an error from then on.
     pub async fn close(&self) -> Result<()> {

@@ -21,7 +21,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use metrics::{counter, gauge, histogram};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::{
     Options,
@@ -73,6 +73,8 @@ pub(super) struct Shared {
     pub(super) current: ArcSwapOption<Snapshot>,
     /// Whether writes work.
     pub(super) writable: AtomicBool,
+    /// Counts commits, for those who wait for one.
+    pub(super) commits: watch::Sender<u64>,
 }
 
 /// The audit record that an operation leaves when it succeeds.
@@ -395,6 +397,7 @@ fn publish(shared: &Shared, open: &Open) {
             log("the state after a commit could not be read", &error);
         }
     }
+    shared.commits.send_modify(|count| *count += 1);
     if let Some(age) = open.engine.oldest_snapshot() {
         gauge!("chandlery_store_oldest_reader_seconds").set(age);
     }
