@@ -1,3 +1,4 @@
 //! Tests over HTTP, a folder for each family.
 
+mod inventory;
 mod release;

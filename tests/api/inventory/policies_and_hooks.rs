@@ -1,0 +1,124 @@
+//! The policy is asked before anything is done, and the hooks before anything is
+//! kept.
+
+use axum::http::Method;
+use chandlery_tests::{Answer, Host, guest};
+use serde_json::json;
+
+use super::{at, expect_empty, expect_text, host_with, patient, register};
+
+const ROUTES: [(&str, &str, &str); 11] = [
+    ("server:read", "GET", "/"),
+    ("inventory:namespace:list", "GET", "/api/v1/inventory/"),
+    ("inventory:namespace:read", "GET", "/api/v1/inventory/ns/"),
+    ("inventory:unit:list", "GET", "/api/v1/inventory/ns/units/"),
+    ("inventory:unit:read", "GET", "/api/v1/inventory/ns/units/app/"),
+    ("inventory:unit:read", "GET", "/api/v1/inventory/ns/units/app/versions/"),
+    ("inventory:version:next", "GET", "/api/v1/inventory/ns/units/app/next-version"),
+    ("inventory:version:read", "GET", "/api/v1/inventory/ns/units/app/versions/latest/"),
+    ("inventory:version:download", "GET", "/api/v1/inventory/ns/units/app/versions/v1/download"),
+    ("inventory:version:register", "POST", "/api/v1/inventory/ns/register"),
+    ("inventory:version:upload", "POST", "/api/v1/inventory/ns/units/app/versions/v2/upload"),
+];
+
+async fn asked(host: &Host, method: &str, path: &str) -> Answer {
+    match Method::from_bytes(method.as_bytes()).unwrap() {
+        Method::GET => host.get(path).await,
+        _ if path.ends_with("/upload") => host.upload(path, b"bytes").await,
+        _ => host.post(path, &json!({ "name": "app", "version": "3" })).await,
+    }
+}
+
+async fn filled() -> Host {
+    let host = host_with(["1", "2"]).await;
+    host.upload(&at("/ns/units/app/versions/v1/upload"), b"bytes").await.expect(200);
+    host
+}
+
+async fn with_plugins(host: &Host, bindings: Vec<chandlery::plugins::Binding>) {
+    let bindings = bindings.into_iter().map(patient).collect();
+    host.app.plugins.swap(host.app.plugins.build(bindings).await.unwrap());
+}
+
+#[tokio::test]
+async fn each_route_asks_for_exactly_its_action() {
+    let host = filled().await;
+    for (action, method, path) in ROUTES {
+        with_plugins(&host, vec![guest::deny_action(action)]).await;
+        expect_text(asked(&host, method, path).await, 403, "not that");
+    }
+    for (_, method, path) in ROUTES {
+        with_plugins(&host, vec![guest::deny_action("inventory:nothing")]).await;
+        asked(&host, method, path).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_refuses_hides_what_exists() {
+    let host = filled().await;
+    with_plugins(&host, vec![guest::deny_all()]).await;
+    for place in [
+        "/ns/",
+        "/other/",
+        "/ns/units/app/",
+        "/ns/units/other/",
+        "/ns/units/app/versions/v1/",
+        "/ns/units/app/versions/v9/",
+        "/ns/units/app/versions/latest/",
+        "/ns/units/other/versions/latest/",
+    ] {
+        expect_text(host.get(&at(place)).await, 403, "not today");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_request_changes_nothing() {
+    let host = filled().await;
+    with_plugins(&host, vec![guest::deny_all()]).await;
+    for (_, method, path) in ROUTES {
+        expect_text(asked(&host, method, path).await, 403, "not today");
+    }
+    with_plugins(&host, vec![guest::allow_all()]).await;
+    let unit = host.get(&at("/ns/units/app/")).await.expect(200).json();
+    assert_eq!(unit["versions"], json!(["2", "1"]));
+    expect_empty(host.get(&at("/ns/units/app/versions/v2/download")).await, 404);
+}
+
+#[tokio::test]
+async fn a_before_hook_refuses_with_its_message() {
+    let host = filled().await;
+    with_plugins(&host, vec![guest::allow_all(), guest::refusing_hook()]).await;
+    let release = json!({ "name": "app", "version": "3" });
+    expect_text(register(&host, "ns", &release).await, 400, "too much");
+    let upload = at("/ns/units/app/versions/v2/upload");
+    expect_text(host.upload(&upload, b"x").await, 400, "too much");
+    expect_empty(host.get(&at("/ns/units/app/versions/v3/")).await, 404);
+    expect_empty(host.get(&at("/ns/units/app/versions/v2/download")).await, 404);
+}
+
+#[tokio::test]
+async fn a_before_hook_may_amend_a_release() {
+    let host = filled().await;
+    let patch = r#"[{"op":"replace","path":"/description","value":"amended"}]"#;
+    with_plugins(&host, vec![guest::allow_all(), guest::patching_hook(patch)]).await;
+    register(&host, "ns", &json!({ "name": "app", "version": "3" })).await.expect(200);
+    let kept = host.get(&at("/ns/units/app/versions/v3/")).await.expect(200).json();
+    assert_eq!(kept["description"], "amended");
+    let unit = host.get(&at("/ns/units/app/")).await.expect(200).json();
+    assert_eq!(unit["description"], "amended");
+}
+
+#[tokio::test]
+async fn a_before_hook_cannot_make_it_another_or_a_broken_release() {
+    let host = filled().await;
+    for (patch, status) in [
+        (r#"[{"op":"replace","path":"/version","value":"4"}]"#, 500),
+        (r#"[{"op":"replace","path":"/name","value":"other"}]"#, 500),
+        (r#"[{"op":"replace","path":"/inputs","value":[{"id":"$"}]}]"#, 400),
+    ] {
+        with_plugins(&host, vec![guest::allow_all(), guest::patching_hook(patch)]).await;
+        register(&host, "ns", &json!({ "name": "app", "version": "3" })).await.expect(status);
+        expect_empty(host.get(&at("/ns/units/app/versions/v3/")).await, 404);
+        expect_empty(host.get(&at("/ns/units/app/versions/v4/")).await, 404);
+    }
+}
