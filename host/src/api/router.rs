@@ -94,8 +94,6 @@ impl Api {
         let request = Request::from_parts(parts, body);
         let answer = infallible(self.routes.clone().oneshot(request).await);
         match progress.trouble() {
-            // Its own words are better, as long as they are to the point.
-            Some(trouble) if answer.status() == trouble.status() => closing(answer),
             Some(trouble) if !answer.status().is_success() => {
                 closing(family.refused(trouble.status(), trouble.why(), &path))
             }
@@ -200,52 +198,5 @@ fn infallible<T>(result: Result<T, Infallible>) -> T {
     match result {
         Ok(it) => it,
         Err(never) => match never {},
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{app, config::Config};
-
-    async fn api(folder: &std::path::Path, routes: Router) -> Api {
-        let config = Config { data: folder.join("data"), ..Config::default() };
-        let app = app::start_with(config, Vec::new()).await.unwrap();
-        Api { routes, ..Api::new(app) }
-    }
-
-    async fn get(api: &Api, path: &str) -> Response {
-        api.answer(Request::get(path).body(Body::empty()).unwrap()).await
-    }
-
-    #[tokio::test]
-    async fn a_panic_stays_in_its_request() {
-        async fn panics() -> StatusCode {
-            panic!("a bug")
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let routes = Router::new()
-            .route("/panics", get_route(panics))
-            .route("/api/release/panics", get_route(panics))
-            .route("/works", get_route(|| async {}));
-        let api = api(folder.path(), routes).await;
-
-        let answer = get(&api, "/panics").await;
-        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        assert_eq!(answer.headers()[header::CONTENT_TYPE], "text/plain; charset=utf-8");
-        assert_eq!(answer.headers()[REQUEST_ID].len(), 32);
-        let answer = get(&api, "/api/release/panics").await;
-        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/json");
-        assert_eq!(get(&api, "/works").await.status(), StatusCode::OK);
-        assert_eq!(api.room.available_permits(), Config::default().limits.requests_max);
-    }
-
-    fn get_route<H, T>(handler: H) -> axum::routing::MethodRouter
-    where
-        H: axum::handler::Handler<T, ()>,
-        T: 'static,
-    {
-        axum::routing::get(handler)
     }
 }

@@ -182,7 +182,7 @@ impl Wire {
             }
             self.scanned = self.buffer.len();
             if self.buffer.len() > self.patience.head_bytes_max {
-                self.refuse(too_large(&self.buffer, self.patience.head_bytes_max));
+                self.refuse(too_large(&self.buffer));
                 return Poll::Ready(Ok(true));
             }
             self.buffer.reserve(BUFFER_BYTES);
@@ -222,7 +222,7 @@ impl Wire {
             return;
         }
         if end > self.patience.head_bytes_max {
-            return self.refuse(too_large(&self.buffer[..end], self.patience.head_bytes_max));
+            return self.refuse(too_large(&self.buffer[..end]));
         }
         match framing::read_head(&self.buffer[..end]) {
             Ok(frame) => self.phase = Phase::Deliver(end, Next::Body(frame)),
@@ -300,9 +300,8 @@ impl Wire {
     }
 }
 
-/// What is too large: the first line alone, or all of them together.
-fn too_large(head: &[u8], head_bytes_max: usize) -> Refusal {
-    match head.iter().take(head_bytes_max).any(|it| *it == b'\n') {
+fn too_large(head: &[u8]) -> Refusal {
+    match head.contains(&b'\n') {
         true => Refusal::new(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "the head of the request is too large",

@@ -18,7 +18,7 @@ use super::{delete, install, model::StatusCode, status};
 use crate::{
     app::App,
     capabilities::process::now_ms,
-    error::{Error, Result},
+    error::Result,
     store::{
         operations::{self, Kind, Operation},
         releases::{self, ReleaseRow},
@@ -117,27 +117,26 @@ async fn round(app: &Arc<App>, all: bool) {
     }
 }
 
-/// Takes up what nobody works on.
+/// Takes up what nobody works on. Nobody waits for it here: one that takes long
+/// must not keep the others.
 async fn take_up(app: &Arc<App>) -> Result<()> {
     let mut after = String::new();
-    loop {
+    let mut taken = 0;
+    while taken < OPEN_MAX {
         let from = after.clone();
         let open = app.store.read(move |view| operations::open(view, &from, OPEN_MAX)).await?;
         let Some(last) = open.last() else { return Ok(()) };
         after = last.release().to_owned();
-        let mut taken = Vec::new();
         for operation in open {
-            if let Some(working) = Working::on(app, &operation.id) {
-                let app = app.clone();
-                taken.push(tokio::spawn(async move {
-                    go_on(&app, working, &operation.id, operation.release()).await
-                }));
-            }
-        }
-        for it in taken {
-            it.await.map_err(|it| Error::Internal(it.to_string()))?;
+            let Some(working) = Working::on(app, &operation.id) else { continue };
+            let app = app.clone();
+            tokio::spawn(async move {
+                go_on(&app, working, &operation.id, operation.release()).await;
+            });
+            taken += 1;
         }
     }
+    Ok(())
 }
 
 async fn go_on(app: &Arc<App>, _working: Working, id: &str, release: &str) {
