@@ -2,4 +2,3 @@
 
 mod inventory;
 mod release;
-mod server;

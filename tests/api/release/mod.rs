@@ -3,6 +3,7 @@
 mod about;
 mod errors;
 mod examples;
+mod install;
 mod releases;
 mod upload;
 

@@ -1,8 +1,0 @@
-//! What every request goes through, and the process around it.
-
-mod architecture;
-mod every_request;
-mod health;
-mod process;
-mod settings;
-mod wire;
