@@ -282,7 +282,7 @@ async fn a_body_that_is_cut_off_is_refused() {
 
     let answer = host.send(request.body(body).unwrap()).await;
 
-    assert_eq!(failure(answer, 400, NOT_READABLE), "the body ended before it was whole");
+    assert_eq!(failure(answer, 400, NOT_READABLE), "the body of the request ended too early");
     nothing_is_left(&host).await;
 }
 

@@ -31,6 +31,8 @@ mod class {
         "org.springframework.http.converter.HttpMessageNotReadableException";
     pub(super) const MEDIA_TYPE: &str =
         "org.springframework.web.HttpMediaTypeNotSupportedException";
+    pub(super) const METHOD: &str =
+        "org.springframework.web.HttpRequestMethodNotSupportedException";
     pub(super) const ARGUMENT_TYPE: &str =
         "org.springframework.web.method.annotation.MethodArgumentTypeMismatchException";
 }
@@ -170,9 +172,9 @@ pub(super) async fn tell(request: Request, next: Next) -> Response {
 /// not have, a request that makes no sense.
 pub(in crate::api) fn failure(status: StatusCode, message: &str, path: &str) -> Response {
     let exception = match status {
-        StatusCode::METHOD_NOT_ALLOWED => {
-            Some("org.springframework.web.HttpRequestMethodNotSupportedException")
-        }
+        StatusCode::BAD_REQUEST => Some(class::NOT_READABLE),
+        StatusCode::METHOD_NOT_ALLOWED => Some(class::METHOD),
+        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::SERVICE_UNAVAILABLE => Some(class::SKIPPER),
         _ => None,
     };
     links::answer(status, links::JSON, &Value::Object(body(status, exception, message, path)))
