@@ -92,3 +92,50 @@ fn names(
     })
     .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(kind: &str, capabilities: &[&str]) -> Manifest {
+        Manifest {
+            name: "x".to_owned(),
+            version: "1.0.0".to_owned(),
+            kinds: vec![serde_json::from_str(&format!("{kind:?}")).unwrap()],
+            description: "x".to_owned(),
+            actions: Vec::new(),
+            capabilities: capabilities.iter().map(|it| (it.to_string(), "so".into())).collect(),
+            settings: None,
+            requires_host: None,
+        }
+    }
+
+    fn check(imports: &[&str], exports: &[&str], manifest: &Manifest) -> String {
+        let owned = |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect();
+        let outside = Outside { imports: owned(imports), exports: owned(exports) };
+        outside.check(manifest).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_imported_must_be_asked_for() {
+        let exports = ["chandlery:plugin/notifying"];
+        let imports = ["chandlery:types/types", "chandlery:host/log", "chandlery:host/http"];
+        assert_eq!(check(&imports, &exports, &manifest("after-hook", &["http"])), "");
+        let said = check(&imports, &exports, &manifest("after-hook", &[]));
+        assert!(said.starts_with("imports `http`: ask for it"), "{said}");
+        let said = check(&["wasi:cli/environment"], &exports, &manifest("after-hook", &[]));
+        assert_eq!(said, "imports `wasi:cli/environment`, which no host offers");
+    }
+
+    #[test]
+    fn what_is_promised_must_be_exported() {
+        let said = check(&[], &["chandlery:plugin/lifecycle"], &manifest("policy", &[]));
+        assert_eq!(said, "does not export `policy`, which its `kinds` promise");
+    }
+
+    #[test]
+    fn what_is_no_module_makes_no_component() {
+        let said = make(b"(module)", &manifest("policy", &[]), "{}").unwrap_err().to_string();
+        assert!(said.starts_with("the plugin `x` does not make a component"), "{said}");
+    }
+}

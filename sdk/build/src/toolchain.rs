@@ -38,13 +38,7 @@ impl Toolchain {
     /// other.
     pub fn find() -> Result<Toolchain> {
         let wish = env::var("CHANDLERY_WASM_TOOLCHAIN").unwrap_or_default();
-        let tool = |name: &str, fallback: &str| {
-            PathBuf::from(env::var_os(name).unwrap_or_else(|| fallback.into()))
-        };
-        let rustc = tool("RUSTC", "rustc");
-        let sysroot = said(&rustc, &["--print", "sysroot"]).map(PathBuf::from);
-        let current = Current { cargo: tool("CARGO", "cargo"), rustc, sysroot };
-        find(&wish, &current, Path::new("/"))
+        Machine::this().find(&wish)
     }
 
     /// The compiler, where cargo does not watch it by itself: when it changes, plugins
@@ -54,114 +48,124 @@ impl Toolchain {
     }
 }
 
-/// The Rust that runs this build.
-struct Current {
+/// What there is to choose from.
+struct Machine {
+    /// The Rust that runs this build.
     cargo: PathBuf,
     rustc: PathBuf,
     sysroot: Option<PathBuf>,
+    /// Where Debian's packages are: `/`.
+    root: PathBuf,
+    /// What Debian's compiler says of itself: `rustc -vV`.
+    debian: Option<String>,
 }
 
-fn find(wish: &str, current: &Current, root: &Path) -> Result<Toolchain> {
-    match wish {
-        "" => installed_target(current).or_else(|missing| {
-            debian(current, root).map_err(|also| {
-                Error(format!(
-                    "plugins cannot be compiled: no Rust for `{TARGET}` is here\n  \
-                     - with rustup: {missing}\n  - with Debian: {also}\n\
-                     either will do; `make` in the top folder installs what fits this machine"
-                ))
-            })
-        }),
-        "rustup" => installed_target(current).map_err(|missing| wanted("rustup", &missing)),
-        "debian" => debian(current, root).map_err(|missing| wanted("debian", &missing)),
-        other => Err(Error(format!(
-            "`CHANDLERY_WASM_TOOLCHAIN` is `{other}`: set it to `rustup` or `debian`, or unset it"
-        ))),
+impl Machine {
+    fn this() -> Machine {
+        let tool = |name: &str, fallback: &str| {
+            PathBuf::from(env::var_os(name).unwrap_or_else(|| fallback.into()))
+        };
+        let rustc = tool("RUSTC", "rustc");
+        let sysroot = said(&rustc, &["--print", "sysroot"]).map(PathBuf::from);
+        let debian = said(Path::new("/usr/bin/rustc"), &["-vV"]);
+        Machine { cargo: tool("CARGO", "cargo"), rustc, sysroot, root: "/".into(), debian }
     }
-}
 
-fn wanted(wish: &str, missing: &str) -> Error {
-    Error(format!(
-        "plugins cannot be compiled: `CHANDLERY_WASM_TOOLCHAIN` asks for `{wish}`, but {missing}"
-    ))
-}
-
-fn installed_target(current: &Current) -> std::result::Result<Toolchain, String> {
-    let install = format!("run `rustup target add {TARGET}`");
-    let Some(sysroot) = &current.sysroot else {
-        return Err(format!(
-            "`{}` does not run: install rustup, {install}",
-            current.rustc.display()
-        ));
-    };
-    let folder = sysroot.join("lib/rustlib").join(TARGET).join("lib");
-    let has_std = fs::read_dir(&folder).is_ok_and(|it| {
-        it.flatten().any(|it| it.file_name().to_string_lossy().starts_with("libstd-"))
-    });
-    if !has_std {
-        return Err(format!("`{}` has no standard library: {install}", folder.display()));
+    fn find(&self, wish: &str) -> Result<Toolchain> {
+        let only = |missing: String| {
+            Error(format!(
+                "plugins cannot be compiled: `CHANDLERY_WASM_TOOLCHAIN` asks for `{wish}`, but \
+                 that needs something first: {missing}"
+            ))
+        };
+        match wish {
+            "rustup" => self.installed_target().map_err(only),
+            "debian" => self.debian().map_err(only),
+            "" => self.installed_target().or_else(|target| {
+                self.debian().map_err(|debian| {
+                    Error(format!(
+                        "plugins cannot be compiled: there is no Rust for `{TARGET}`; `make setup` \
+                         in the top folder installs one where it may, or do one of these\n  \
+                         {target}\n  {debian}"
+                    ))
+                })
+            }),
+            other => Err(Error(format!(
+                "`CHANDLERY_WASM_TOOLCHAIN` is `{other}`: set it to `rustup` or `debian`, or unset it"
+            ))),
+        }
     }
-    Ok(Toolchain {
-        name: format!("the target {TARGET} in {}", sysroot.display()),
-        cargo: current.cargo.clone(),
-        rustc: current.rustc.clone(),
-        linker: None,
-        build_std: false,
-        current: true,
-    })
-}
 
-fn debian(current: &Current, root: &Path) -> std::result::Result<Toolchain, String> {
-    let rustc = root.join("usr/bin/rustc");
-    let cargo = root.join("usr/bin/cargo");
-    let source = root.join("usr/lib/rustlib/src/rust/library/std/Cargo.toml");
-    let version = said(&rustc, &["--version"]).unwrap_or_default();
-    let fits = minor(&version).is_some_and(|it| it >= MINOR_MIN);
-    let linker = linker(current, root);
-
-    let lld = format!("lld-{}", llvm(&rustc).unwrap_or_else(|| "NN".into()));
-    let missing: Vec<&str> = [
-        (fits, "rustc-web"),
-        (cargo.is_file(), "cargo-web"),
-        (source.is_file(), "rust-web-src"),
-        (linker.is_some(), lld.as_str()),
-    ]
-    .into_iter()
-    .filter_map(|(here, package)| (!here).then_some(package))
-    .collect();
-    if !missing.is_empty() {
-        let hint = if fits { "" } else { " (`rust-web-llvm` says which `lld-NN` goes with it)" };
-        return Err(format!("run `apt-get install {}` as root{hint}", missing.join(" ")));
+    /// The target beside the Rust that runs this build, else what to run to have it.
+    fn installed_target(&self) -> std::result::Result<Toolchain, String> {
+        let missing = || format!("run `rustup target add {TARGET}`");
+        let sysroot = self.sysroot.as_ref().ok_or_else(missing)?;
+        let folder = sysroot.join("lib/rustlib").join(TARGET).join("lib");
+        let is_std = |it: fs::DirEntry| it.file_name().to_string_lossy().starts_with("libstd-");
+        if !fs::read_dir(&folder).is_ok_and(|it| it.flatten().any(is_std)) {
+            return Err(missing());
+        }
+        Ok(Toolchain {
+            name: format!("the target {TARGET} in {}", sysroot.display()),
+            cargo: self.cargo.clone(),
+            rustc: self.rustc.clone(),
+            linker: None,
+            build_std: false,
+            current: true,
+        })
     }
-    Ok(Toolchain {
-        name: format!("Debian's {version} with the standard library built from source"),
-        cargo,
-        rustc,
-        linker,
-        build_std: true,
-        current: false,
-    })
-}
 
-/// The linker that `rust-lld` stands for, else one of the compiler's LLVM version, else
-/// the one inside the Rust that runs this build.
-fn linker(current: &Current, root: &Path) -> Option<PathBuf> {
-    let named = fs::canonicalize(root.join("usr/bin/rust-lld")).ok();
-    let versioned = llvm(&root.join("usr/bin/rustc"))
-        .map(|major| root.join(format!("usr/bin/lld-{major}")))
-        .filter(|it| it.is_file());
-    let inside = || {
-        let hosts = fs::read_dir(current.sysroot.as_ref()?.join("lib/rustlib")).ok()?;
-        hosts.flatten().map(|it| it.path().join("bin/rust-lld")).find(|it| it.is_file())
-    };
-    named.or(versioned).or_else(inside)
-}
+    /// Debian's packages, else what to run to have them.
+    fn debian(&self) -> std::result::Result<Toolchain, String> {
+        let version = self.debian.as_deref().and_then(|it| it.lines().next()).unwrap_or_default();
+        let cargo = self.root.join("usr/bin/cargo");
+        let source = self.root.join("usr/lib/rustlib/src/rust/library/std/Cargo.toml");
+        let linker = self.linker();
 
-/// The major version of the LLVM inside a compiler.
-fn llvm(rustc: &Path) -> Option<String> {
-    let verbose = said(rustc, &["-vV"])?;
-    let version = verbose.lines().find_map(|it| it.strip_prefix("LLVM version: "))?;
-    version.split('.').next().map(str::to_owned)
+        let mut missing = Vec::new();
+        if minor(version).is_none_or(|it| it < MINOR_MIN) {
+            missing.push("rustc-web".to_owned());
+        }
+        if !cargo.is_file() {
+            missing.push("cargo-web".to_owned());
+        }
+        if !source.is_file() {
+            missing.push("rust-web-src".to_owned());
+        }
+        if linker.is_none() {
+            missing.push("rust-web-llvm".to_owned());
+            missing.push(format!("lld-{}", self.llvm().unwrap_or("22")));
+        }
+        if !missing.is_empty() {
+            return Err(format!("run `apt-get install {}` as root", missing.join(" ")));
+        }
+        Ok(Toolchain {
+            name: format!("Debian's {version} with the standard library built from source"),
+            cargo,
+            rustc: self.root.join("usr/bin/rustc"),
+            linker,
+            build_std: true,
+            current: false,
+        })
+    }
+
+    /// The linker that `rust-lld` stands for, else the one of the compiler's LLVM, else
+    /// the one inside the Rust that runs this build.
+    fn linker(&self) -> Option<PathBuf> {
+        let named = || fs::canonicalize(self.root.join("usr/bin/rust-lld")).ok();
+        let versioned = || Some(self.root.join(format!("usr/bin/lld-{}", self.llvm()?)));
+        let inside = || {
+            let hosts = fs::read_dir(self.sysroot.as_ref()?.join("lib/rustlib")).ok()?;
+            hosts.flatten().map(|it| it.path().join("bin/rust-lld")).find(|it| it.is_file())
+        };
+        named().or_else(|| versioned().filter(|it| it.is_file())).or_else(inside)
+    }
+
+    /// The major version of the LLVM inside Debian's compiler.
+    fn llvm(&self) -> Option<&str> {
+        let lines = self.debian.as_deref()?.lines();
+        lines.filter_map(|it| it.strip_prefix("LLVM version: ")).next()?.split('.').next()
+    }
 }
 
 /// `rustc 1.96.0 (…)` → 96.
@@ -173,4 +177,73 @@ fn minor(version: &str) -> Option<u32> {
 fn said(program: &Path, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).env_remove("LD_LIBRARY_PATH").output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::{TempDir, tempdir};
+
+    use super::*;
+
+    /// A machine with these files, as `rustc -vV` describes its compilers.
+    fn machine(root: &TempDir, files: &[&str], debian: Option<&str>) -> Machine {
+        let root = root.path().to_owned();
+        for file in files {
+            let path = root.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        Machine {
+            cargo: "cargo".into(),
+            rustc: "rustc".into(),
+            sysroot: Some(root.join("sysroot")),
+            debian: debian.map(|it| format!("rustc {it} (x)\nhost: y\nLLVM version: 22.1.8")),
+            root,
+        }
+    }
+
+    const WASM: &str = "sysroot/lib/rustlib/wasm32-unknown-unknown/lib/libstd-1.rlib";
+    const CARGO: &str = "usr/bin/cargo";
+    const SOURCE: &str = "usr/lib/rustlib/src/rust/library/std/Cargo.toml";
+
+    #[test]
+    fn an_installed_target_comes_before_debian() {
+        let folder = tempdir().unwrap();
+        let both = machine(&folder, &[WASM, CARGO, SOURCE, "usr/bin/lld-22"], Some("1.96.0"));
+        assert!(!both.find("").unwrap().build_std);
+        assert!(!both.find("rustup").unwrap().build_std);
+        let debian = both.find("debian").unwrap();
+        assert!(debian.build_std);
+        assert_eq!(debian.linker, Some(both.root.join("usr/bin/lld-22")));
+        assert_eq!(debian.watched(), Some(both.root.join("usr/bin/rustc").as_path()));
+    }
+
+    #[test]
+    fn the_linker_inside_the_rust_in_use_will_do() {
+        let inside = "sysroot/lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld";
+        let folder = tempdir().unwrap();
+        let debian = machine(&folder, &[CARGO, SOURCE, inside], Some("1.96.0"));
+        assert_eq!(debian.find("").unwrap().linker, Some(debian.root.join(inside)));
+    }
+
+    #[test]
+    fn what_is_missing_is_named_as_a_command() {
+        let check = |machine: &Machine, wish: &str, expected: &[&str]| {
+            let said = machine.find(wish).unwrap_err().to_string();
+            for part in expected {
+                assert!(said.contains(part), "{said}");
+            }
+        };
+        let add = "`rustup target add wasm32-unknown-unknown`";
+        let folders = [(); 3].map(|()| tempdir().unwrap());
+        let bare = machine(&folders[0], &[], None);
+        let all = "`apt-get install rustc-web cargo-web rust-web-src rust-web-llvm lld-22` as root";
+        check(&bare, "", &["make setup", add, all]);
+        check(&bare, "rustup", &["asks for `rustup`", add]);
+        check(&bare, "nightly", &["set it to `rustup` or `debian`"]);
+        let old = machine(&folders[1], &[CARGO, SOURCE, "usr/bin/lld-22"], Some("1.63.0"));
+        check(&old, "debian", &["`apt-get install rustc-web` as root"]);
+        let unlinked = machine(&folders[2], &[CARGO, SOURCE], Some("1.96.0"));
+        check(&unlinked, "", &["`apt-get install rust-web-llvm lld-22` as root"]);
+    }
 }
