@@ -1,4 +1,5 @@
 //! Tests over HTTP, a folder for each family.
 
+mod hooks;
 mod inventory;
 mod release;
