@@ -15,4 +15,8 @@ mod router;
 mod serve;
 mod wire;
 
-pub use self::{caller::Peer, router::Api, serve::Server};
+pub use self::{
+    caller::Peer,
+    router::Api,
+    serve::{Answers, Server},
+};

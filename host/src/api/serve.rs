@@ -17,8 +17,10 @@ use std::{
 };
 
 use axum::{
+    Router,
     body::{Body, Bytes},
     http::Request,
+    response::Response,
 };
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
@@ -33,6 +35,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
+use tower::ServiceExt;
 
 use super::{
     caller::Peer,
@@ -56,6 +59,27 @@ const TURNED_AWAY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\
     too many connections, try again";
 /// After the system has run out of something, for instance of file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Answers requests, whatever happens on the way.
+pub trait Answers: Clone + Send + 'static {
+    /// Answers one request.
+    fn answer(&self, request: Request<Body>) -> impl Future<Output = Response> + Send;
+}
+
+impl Answers for Api {
+    fn answer(&self, request: Request<Body>) -> impl Future<Output = Response> + Send {
+        Api::answer(self, request)
+    }
+}
+
+/// Bare routes, with none of what the [`Api`] does around them: what it costs is
+/// measured against these.
+impl Answers for Router {
+    async fn answer(&self, request: Request<Body>) -> Response {
+        let Ok(answer) = self.clone().oneshot(request).await;
+        answer
+    }
+}
 
 /// A socket that clients can reach.
 pub struct Server {
@@ -93,7 +117,7 @@ impl Server {
 
     /// Serves until `stop` ends. Then takes no more connections, finishes the requests
     /// that are under way, and cuts off those that take too long.
-    pub async fn serve(self, api: Api, stop: impl Future<Output = ()>) {
+    pub async fn serve(self, api: impl Answers, stop: impl Future<Output = ()>) {
         let crowd = Crowd::new(&self.config);
         let graceful = GracefulShutdown::new();
         let turned_away = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
@@ -124,7 +148,7 @@ impl Server {
     /// Serves one connection, beside the others.
     fn connect(
         &self,
-        api: &Api,
+        api: &impl Answers,
         graceful: &GracefulShutdown,
         stream: TcpStream,
         remote: SocketAddr,
@@ -276,13 +300,13 @@ fn household(address: IpAddr) -> IpAddr {
 
 /// Answers the requests of one connection.
 #[derive(Clone)]
-struct Connection {
-    api: Api,
+struct Connection<A> {
+    api: A,
     shared: Arc<Shared>,
     remote: SocketAddr,
 }
 
-impl tower::Service<Request<Incoming>> for Connection {
+impl<A: Answers> tower::Service<Request<Incoming>> for Connection<A> {
     type Response = axum::http::Response<Counted>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;

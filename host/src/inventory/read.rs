@@ -19,8 +19,8 @@ use crate::{
     },
 };
 
-/// Rows in a page.
-pub const PAGE_ROWS: usize = 500;
+/// Rows in a page: few enough to be read in passing.
+pub const PAGE_ROWS: usize = 100;
 
 /// A namespace, as it is answered.
 #[derive(Clone, Debug, PartialEq, Serialize)]
