@@ -75,16 +75,13 @@ fn port(name: &str) -> PortRequest {
 }
 
 /// Waits for a condition, and says where it waited in vain.
-#[track_caller]
-fn until(what: &str, condition: impl AsyncFn() -> bool) -> impl Future<Output = ()> {
-    async move {
-        let met = async {
-            while !condition().await {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(Duration::from_secs(30), met).await.unwrap_or_else(|_| panic!("never: {what}"));
-    }
+async fn until(what: &str, condition: impl AsyncFn() -> bool) {
+    let met = async {
+        while !condition().await {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), met).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 fn exists(pid: u32) -> bool {
