@@ -3,3 +3,4 @@
 mod hooks;
 mod inventory;
 mod release;
+mod server;

@@ -241,7 +241,6 @@ pub fn status(answer: &str) -> u16 {
 }
 
 /// Reads what comes until the server closes the connection.
-#[track_caller]
 pub async fn read_to_end(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;

@@ -343,7 +343,7 @@ mod tests {
     fn a_chunked_body_is_followed_to_its_end() {
         assert_eq!(chunks("0\n\nGET"), Ok(Some(5)));
         assert_eq!(chunks("3\nabc\n0\n\nGET /"), Ok(Some(13)));
-        assert_eq!(chunks("A;x=\"y\"\n0123456789\n0\nTrailer: x\n\nmore"), Ok(Some(43)));
+        assert_eq!(chunks("A;x=\"y\"\n0123456789\n0\nTrailer: x\n\nmore"), Ok(Some(38)));
         assert_eq!(chunks("3\nabc\n"), Ok(None));
     }
 

@@ -1,7 +1,7 @@
 //! Every URL the server answers, and what each request goes through on its way:
 //! request id, family, limits, caller, route.
 
-use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{borrow::Cow, convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -79,7 +79,7 @@ impl Api {
             return closing(family.refused(refusal.status, refusal.why, parts.uri.path()));
         }
         if family == Family::Inventory
-            && let Err(answer) = respell(&mut parts)
+            && let Some(answer) = respell(&mut parts)
         {
             return answer;
         }
@@ -94,6 +94,8 @@ impl Api {
         let request = Request::from_parts(parts, body);
         let answer = infallible(self.routes.clone().oneshot(request).await);
         match progress.trouble() {
+            // Its own words are better, as long as they are to the point.
+            Some(trouble) if answer.status() == trouble.status() => closing(answer),
             Some(trouble) if !answer.status().is_success() => {
                 closing(family.refused(trouble.status(), trouble.why(), &path))
             }
@@ -146,26 +148,28 @@ async fn tell_route(
     answer
 }
 
-/// Brings the path into the spelling that routes are matched in.
-fn respell(parts: &mut Parts) -> Result<(), Response> {
+/// Brings the path into the spelling that routes are matched in, or answers where
+/// there is nothing to match.
+fn respell(parts: &mut Parts) -> Option<Response> {
     let (path, query) = (parts.uri.path(), parts.uri.query());
     let with_query = |path: &str| match query {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
     };
     match path::read(path) {
-        Spelling::Clean(std::borrow::Cow::Borrowed(_)) => Ok(()),
-        Spelling::Clean(clean) => {
-            let invalid = |_| Family::Inventory.no_route(path);
-            let clean = PathAndQuery::try_from(with_query(&clean)).map_err(invalid)?;
-            parts.uri = Uri::from(clean);
-            Ok(())
-        }
-        Spelling::Unclean(clean) => Err(moved(&with_query(&clean))),
-        Spelling::Invalid if path == "*" => Err(Family::Inventory.no_route(path)),
+        Spelling::Clean(Cow::Borrowed(_)) => None,
+        Spelling::Clean(clean) => match PathAndQuery::try_from(with_query(&clean)) {
+            Ok(clean) => {
+                parts.uri = Uri::from(clean);
+                None
+            }
+            Err(_) => Some(Family::Inventory.no_route(path)),
+        },
+        Spelling::Unclean(clean) => Some(moved(&with_query(&clean))),
+        Spelling::Invalid if path == "*" => Some(Family::Inventory.no_route(path)),
         Spelling::Invalid => {
             let why = "the path has a `%` without two hexadecimal digits behind it";
-            Err(Family::Inventory.refused(StatusCode::BAD_REQUEST, why, path))
+            Some(Family::Inventory.refused(StatusCode::BAD_REQUEST, why, path))
         }
     }
 }
@@ -198,5 +202,53 @@ fn infallible<T>(result: Result<T, Infallible>) -> T {
     match result {
         Ok(it) => it,
         Err(never) => match never {},
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{app, config::Config};
+
+    async fn api(folder: &std::path::Path, routes: Router) -> Api {
+        let config = Config { data: folder.join("data"), ..Config::default() };
+        let app = app::start_with(config, Vec::new()).await.unwrap();
+        Api { routes, ..Api::new(app) }
+    }
+
+    async fn get(api: &Api, path: &str) -> Response {
+        api.answer(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    #[tokio::test]
+    async fn a_panic_stays_in_its_request() {
+        async fn panics() -> StatusCode {
+            panic!("a bug")
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let routes = Router::new()
+            .route("/panics", get_route(panics))
+            .route("/api/release/panics", get_route(panics))
+            .route("/works", get_route(|| async {}));
+        let api = api(folder.path(), routes).await;
+
+        let answer = get(&api, "/panics").await;
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(answer.headers()[header::CONTENT_TYPE], "text/plain; charset=utf-8");
+        assert_eq!(answer.headers()[REQUEST_ID].len(), 32);
+        let answer = get(&api, "/api/release/panics").await;
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let kind = answer.headers()[header::CONTENT_TYPE].to_str().unwrap();
+        assert!(kind.starts_with("application/json"), "{kind}");
+        assert_eq!(get(&api, "/works").await.status(), StatusCode::OK);
+        assert_eq!(api.room.available_permits(), Config::default().limits.requests_max);
+    }
+
+    fn get_route<H, T>(handler: H) -> axum::routing::MethodRouter
+    where
+        H: axum::handler::Handler<T, ()>,
+        T: 'static,
+    {
+        axum::routing::get(handler)
     }
 }

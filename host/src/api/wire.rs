@@ -182,7 +182,7 @@ impl Wire {
             }
             self.scanned = self.buffer.len();
             if self.buffer.len() > self.patience.head_bytes_max {
-                self.refuse(too_large(&self.buffer));
+                self.refuse(too_large(&self.buffer, self.patience.head_bytes_max));
                 return Poll::Ready(Ok(true));
             }
             self.buffer.reserve(BUFFER_BYTES);
@@ -222,7 +222,7 @@ impl Wire {
             return;
         }
         if end > self.patience.head_bytes_max {
-            return self.refuse(too_large(&self.buffer[..end]));
+            return self.refuse(too_large(&self.buffer[..end], self.patience.head_bytes_max));
         }
         match framing::read_head(&self.buffer[..end]) {
             Ok(frame) => self.phase = Phase::Deliver(end, Next::Body(frame)),
@@ -300,8 +300,9 @@ impl Wire {
     }
 }
 
-fn too_large(head: &[u8]) -> Refusal {
-    match head.contains(&b'\n') {
+/// What is too large: the first line alone, or all of them together.
+fn too_large(head: &[u8], head_bytes_max: usize) -> Refusal {
+    match head.iter().take(head_bytes_max).any(|it| *it == b'\n') {
         true => Refusal::new(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "the head of the request is too large",
@@ -458,5 +459,49 @@ impl AsyncWrite for Wire {
                 return Poll::Ready(Ok(()));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncWriteExt, net::TcpListener};
+
+    use super::*;
+
+    async fn wire(config: &Config) -> (TcpStream, Wire) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        (client, Wire::new(server, Patience::of(config)).0)
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_is_given_up() {
+        let mut config = Config::default();
+        config.timeouts.write_ms = 50;
+        let (_client, mut wire) = wire(&config).await;
+        let much = vec![0; 64 << 20];
+        let error = wire.write_all(&much).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_read_never_goes_over_the_end_of_a_message() {
+        let (mut client, mut wire) = wire(&Config::default()).await;
+        let pieces = [
+            "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n",
+            "abc",
+            "POST /b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "3\r\nabc\r\n0\r\n\r\n",
+            "GET /c HTTP/1.1\r\nHost: a\r\n\r\n",
+        ];
+        client.write_all(pieces.concat().as_bytes()).await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut buffer = [0; 4096];
+        for piece in pieces {
+            let count = wire.read(&mut buffer).await.unwrap();
+            assert_eq!(std::str::from_utf8(&buffer[..count]), Ok(piece));
+        }
+        assert_eq!(wire.read(&mut buffer).await.unwrap(), 0);
     }
 }

@@ -1,0 +1,46 @@
+//! `/health`, `/ready` and `/metrics`.
+
+use axum::{body::Body, http::Request};
+use chandlery_tests::Host;
+
+#[tokio::test]
+async fn health_is_an_empty_yes() {
+    let host = Host::with(Vec::new()).await;
+    let answer = host.get("/health").await.expect(200);
+    assert!(answer.bytes.is_empty());
+}
+
+#[tokio::test]
+async fn ready_tells_each_check() {
+    let host = Host::start().await;
+    let answer = host.get("/ready").await.expect(200).json();
+    assert_eq!(answer["ready"], true);
+    for check in ["store", "plugins", "engine"] {
+        assert_eq!(answer["checks"][check], "ok", "{check}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_write_is_not_ready() {
+    let host = Host::with(Vec::new()).await;
+    host.app.store.close().await.unwrap();
+    let answer = host.get("/ready").await.expect(503).json();
+    assert_eq!(answer["ready"], false);
+    assert_ne!(answer["checks"]["store"], "ok");
+}
+
+#[tokio::test]
+async fn metrics_count_answers_and_take_any_method() {
+    let host = Host::with(Vec::new()).await;
+    host.get("/metrics-are-counted").await.expect(404);
+    for method in ["GET", "POST", "PATCH", "BREW"] {
+        let request = Request::builder().method(method).uri("/metrics").body(Body::empty());
+        let answer = host.send(request.unwrap()).await.expect(200);
+        assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+        let text = answer.text();
+        assert!(text.contains("escape_downloads 0"), "{text}");
+        assert!(text.contains(r#"escape_http_responses_total{code="404",method="GET"}"#), "{text}");
+        assert!(text.contains(r#"escape_http_responses_latency_bucket{"#), "{text}");
+        assert!(!text.contains("metrics-are-counted"), "paths are not labels: {text}");
+    }
+}

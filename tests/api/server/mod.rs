@@ -1,0 +1,8 @@
+//! What every request goes through, and the process around it.
+
+mod architecture;
+mod every_request;
+mod health;
+mod process;
+mod settings;
+mod wire;
