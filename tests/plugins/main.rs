@@ -5,6 +5,7 @@ mod deployers;
 mod fairness;
 mod hooks;
 mod loading;
+mod mustache;
 mod permits;
 mod policies;
 mod renderers;
