@@ -161,10 +161,16 @@ async fn what_nobody_needs_is_collected_and_nothing_else() {
     std::fs::write(&stranger, "not a blob").unwrap();
 
     let refer = |sha256: String, owner: &'static str| {
-        store.write_unaudited(move |change| Ok(blob_refs::refer(change, &sha256, owner)))
+        store.write_unaudited(move |change| {
+            let _: () = blob_refs::refer(change, &sha256, owner);
+            Ok(())
+        })
     };
     let release = |sha256: String, owner: &'static str| {
-        store.write_unaudited(move |change| Ok(blob_refs::release(change, &sha256, owner)))
+        store.write_unaudited(move |change| {
+            let _: () = blob_refs::release(change, &sha256, owner);
+            Ok(())
+        })
     };
     refer(needed.sha256.clone(), "version/a").await.unwrap();
     refer(needed.sha256.clone(), "version/a").await.unwrap();
@@ -221,7 +227,8 @@ async fn uploads_and_collections_of_the_same_bytes_never_lose_what_a_record_need
                 tokio::task::yield_now().await;
                 assert_eq!(all(&blobs, &sha256, 0..1).await.unwrap(), bytes);
                 let release = move |change: &mut dyn crate::store::Change| {
-                    Ok(blob_refs::release(change, &sha256, &owner))
+                    let _: () = blob_refs::release(change, &sha256, &owner);
+                    Ok(())
                 };
                 store.write_unaudited(release).await.unwrap();
             }
@@ -245,7 +252,13 @@ async fn what_a_crash_left_goes_at_the_next_start_or_the_next_round() {
     let (folder, blobs, store) = open().await;
     let kept = blobs.put(parts(b"kept", 9), LIMIT).await.unwrap().sha256;
     let needs = kept.clone();
-    store.write_unaudited(move |it| Ok(blob_refs::refer(it, &needs, "version/a"))).await.unwrap();
+    store
+        .write_unaudited(move |it| {
+            let _: () = blob_refs::refer(it, &needs, "version/a");
+            Ok(())
+        })
+        .await
+        .unwrap();
 
     // Killed while writing, after the rename, and between the two: a half upload, and a
     // whole blob that no record points at yet.

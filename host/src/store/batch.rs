@@ -17,13 +17,16 @@ use super::{
 };
 use crate::error::Result;
 
+/// What was in a batch at a place: nothing yet, or a row that is put or dropped.
+type Replaced = Option<Option<Vec<u8>>>;
+
 /// The changes of a batch over a committed state.
 pub(super) struct Batch<'a> {
     base: &'a Snapshot,
     // By place; without a value it is dropped.
     rows: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     // What the running operation replaced in `rows`, the oldest first.
-    undo: Vec<(Vec<u8>, Option<Option<Vec<u8>>>)>,
+    undo: Vec<(Vec<u8>, Replaced)>,
     size_bytes: usize,
 }
 

@@ -8,7 +8,10 @@ const AUDIT: Table = Table("audit");
 async fn store_with_records(count: u64) -> Store {
     let store = Store::in_memory().await.unwrap();
     for number in 0..count {
-        let work = move |change: &mut dyn Change| Ok(change.put(THINGS, b"a", vec![number as u8]));
+        let work = move |change: &mut dyn Change| {
+            let _: () = change.put(THINGS, b"a", vec![number as u8]);
+            Ok(())
+        };
         store.write(by("ana"), work).await.unwrap();
     }
     store
@@ -25,11 +28,29 @@ async fn a_change_tells_who_did_what_to_what() {
         policy_digest: "abc".into(),
         request_id: "r-1".into(),
     };
-    store.write(audit.clone(), |change| Ok(change.put(THINGS, b"a", vec![1]))).await.unwrap();
-    store.write(audit.clone(), |change| Ok(change.put(THINGS, b"a", vec![2]))).await.unwrap();
+    store
+        .write(audit.clone(), |change| {
+            let _: () = change.put(THINGS, b"a", vec![1]);
+            Ok(())
+        })
+        .await
+        .unwrap();
+    store
+        .write(audit.clone(), |change| {
+            let _: () = change.put(THINGS, b"a", vec![2]);
+            Ok(())
+        })
+        .await
+        .unwrap();
     store.write(audit.clone(), |_| Ok(())).await.unwrap();
     store.refused(audit.clone(), "not yours".into()).await.unwrap();
-    store.write_unaudited(|change| Ok(change.put(THINGS, b"b", vec![1]))).await.unwrap();
+    store
+        .write_unaudited(|change| {
+            let _: () = change.put(THINGS, b"b", vec![1]);
+            Ok(())
+        })
+        .await
+        .unwrap();
 
     let entries = store.read(|view| entries(view, 1, 10)).await.unwrap();
     let numbers: Vec<_> = entries.iter().map(|it| it.number).collect();
@@ -150,7 +171,13 @@ async fn one_record_changed_removed_or_moved_is_found() {
 #[tokio::test]
 async fn a_chain_cut_off_at_its_end_is_found() {
     let store = store_with_records(3).await;
-    store.write_unaudited(|change| Ok(change.delete(AUDIT, &3u64.to_be_bytes()))).await.unwrap();
+    store
+        .write_unaudited(|change| {
+            let _: () = change.delete(AUDIT, &3u64.to_be_bytes());
+            Ok(())
+        })
+        .await
+        .unwrap();
     let found = store.verify_audit().await.unwrap_err().to_string();
     assert!(found.contains("ends with record 2 and should end with record 3"), "{found}");
     assert_eq!(store.read(|view| head(view)).await.unwrap().number, 3);

@@ -110,9 +110,9 @@ proptest! {
             engine.commit(&mut batch.rows()).unwrap();
         }
         let snapshot = engine.snapshot().unwrap();
-        for table in 0..TABLES.len() {
+        for (table, name) in TABLES.into_iter().enumerate() {
             let all = Take { reverse: false, limit: usize::MAX };
-            let found = snapshot.range(TABLES[table], b"", b"", all).unwrap();
+            let found = snapshot.range(name, b"", b"", all).unwrap();
             let step = Step::Range(table, vec![], vec![], false, usize::MAX);
             prop_assert_eq!(found, model_range(&model, &step));
         }

@@ -23,11 +23,14 @@ enum Op {
     SetLen(u64),
 }
 
+/// Told what is synced and what is only written, before the latter is synced too.
+type AtSync = Box<dyn Fn(&[u8], &[Op]) + Send + Sync>;
+
 /// Memory that knows what of it would outlive a power cut.
 struct Forgetful {
     now: Memory,
     disk: Mutex<(Vec<u8>, Vec<Op>)>,
-    at_sync: Box<dyn Fn(&[u8], &[Op]) + Send + Sync>,
+    at_sync: AtSync,
 }
 
 impl std::fmt::Debug for Forgetful {
@@ -122,7 +125,7 @@ fn images(disk: &[u8], pending: &[Op], seed: u64, random: usize) -> Vec<Vec<u8>>
     let mut dice = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     for _ in 0..random {
         let mut image = disk.to_vec();
-        pending.iter().for_each(|op| apply(&mut image, op, |_| dice.next() % 2 == 0));
+        pending.iter().for_each(|op| apply(&mut image, op, |_| dice.next().is_multiple_of(2)));
         images.push(image);
     }
     images

@@ -5,7 +5,8 @@ use super::*;
 async fn with_format(folder: &Path, json: &'static str) {
     let store = Store::open(folder).await.unwrap();
     let set = move |change: &mut dyn Change| {
-        Ok(change.put(Table("meta"), b"format", json.as_bytes().to_vec()))
+        change.put(Table("meta"), b"format", json.as_bytes().to_vec());
+        Ok(())
     };
     store.write_unaudited(set).await.unwrap();
     store.close().await.unwrap();

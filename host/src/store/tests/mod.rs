@@ -42,7 +42,13 @@ async fn get(store: &Store, key: &'static [u8]) -> Option<Vec<u8>> {
 async fn what_is_answered_outlives_the_process_and_what_failed_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).await.unwrap();
-    store.write(by("ana"), |change| Ok(keep(change, THINGS, b"a", &Thing(1)))).await.unwrap();
+    store
+        .write(by("ana"), |change| {
+            let _: () = keep(change, THINGS, b"a", &Thing(1));
+            Ok(())
+        })
+        .await
+        .unwrap();
     let refused = store.write(by("bob"), |change| {
         keep(change, THINGS, b"a", &Thing(2));
         keep(change, THINGS, b"b", &Thing(3));
@@ -74,7 +80,10 @@ async fn a_second_server_on_the_same_folder_is_told_who_has_it() {
 #[tokio::test]
 async fn an_operation_that_panics_is_an_error_and_its_neighbours_stand() {
     let store = Store::in_memory().await.unwrap();
-    let good = store.write(by("ana"), |change| Ok(change.put(THINGS, b"a", vec![1])));
+    let good = store.write(by("ana"), |change| {
+        let _: () = change.put(THINGS, b"a", vec![1]);
+        Ok(())
+    });
     let bad = store.write(by("bob"), |change| -> Result<()> {
         change.put(THINGS, b"a", vec![2]);
         panic!("on purpose");
@@ -108,7 +117,8 @@ async fn a_full_queue_says_when_to_come_back() {
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let slow = store.write_unaudited(move |_| {
         begun.send(()).unwrap();
-        Ok(wait.recv().unwrap())
+        let _: () = wait.recv().unwrap();
+        Ok(())
     });
     let mut slow = Box::pin(slow);
     assert!(futures::poll!(&mut slow).is_pending());
@@ -133,7 +143,13 @@ async fn a_database_that_was_half_made_is_made_anew() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("records.redb.new"), [0; 5000]).unwrap();
     let store = Store::open(folder.path()).await.unwrap();
-    store.write_unaudited(|change| Ok(change.put(THINGS, b"a", vec![1]))).await.unwrap();
+    store
+        .write_unaudited(|change| {
+            let _: () = change.put(THINGS, b"a", vec![1]);
+            Ok(())
+        })
+        .await
+        .unwrap();
     store.close().await.unwrap();
     std::fs::write(folder.path().join("records.redb.new"), [0; 5000]).unwrap();
     let store = Store::open(folder.path()).await.unwrap();
