@@ -190,11 +190,14 @@ pub(super) fn start(
             _lock: lock,
         };
         let first = writer.open_database();
-        let works = first.is_ok();
-        drop(opened.send(first));
-        if works {
-            writer.run();
+        if first.is_err() {
+            // The folder is free again when its opener hears of the failure.
+            drop(writer);
+            drop(opened.send(first));
+            return;
         }
+        drop(opened.send(first));
+        writer.run();
     };
     let spawned = thread::Builder::new().name("store-writer".into()).spawn(run);
     if let Err(error) = spawned {
