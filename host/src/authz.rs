@@ -65,6 +65,10 @@ pub async fn authorize(
         context: context(app, caller),
     };
     let decided = caller.plugins.authorize(&question);
+    if let Ok(decided) = &decided {
+        let audit = || audit(caller, action, &question.target, decided.digest.clone());
+        note_passed(app, audit, &decided.passed).await;
+    }
     let (why, digest, error) = match decided {
         Ok(decided) if decided.allowed => {
             return Ok(Permit {
@@ -156,13 +160,29 @@ impl Permit {
             object: object.to_string(),
             previous: previous.map(|it| it.to_string()),
         };
-        let reviewed = plugins.review(operation).await;
-        if let Err(refusal @ (Error::Refused { .. } | Error::Plugin { .. })) = &reviewed
-            && let Err(error) = app.store.refused(self.audit(), refusal.to_string()).await
-        {
-            tracing::error!(%error, "the audit record of a refusal could not be kept");
+        match plugins.review(operation).await {
+            Ok(reviewed) => {
+                note_passed(app, || self.audit(), &reviewed.passed).await;
+                Ok((reviewed.object, reviewed.warnings))
+            }
+            Err(refusal) => {
+                if matches!(refusal, Error::Refused { .. } | Error::Plugin { .. })
+                    && let Err(error) = app.store.refused(self.audit(), refusal.to_string()).await
+                {
+                    tracing::error!(%error, "the audit record of a refusal could not be kept");
+                }
+                Err(refusal)
+            }
         }
-        reviewed
+    }
+}
+
+/// Leaves an audit record of each failure that a fail mode of `open` let pass.
+async fn note_passed(app: &App, audit: impl Fn() -> Audit, passed: &[String]) {
+    for why in passed {
+        if let Err(error) = app.store.passed_open(audit(), why.clone()).await {
+            tracing::error!(%error, "the audit record of a passed failure could not be kept");
+        }
     }
 }
 

@@ -55,7 +55,7 @@ struct Settings {
     /// The folder that holds everything the server keeps [default: ./data]
     #[arg(long, value_name = "FOLDER")]
     data: Option<String>,
-    /// Offers what only a test system should: wiping the store
+    /// Marks a test system. Nothing asks for it yet; wiping the store will
     #[arg(long)]
     dev: bool,
     /// What is logged: `info`, or finer, `info,chandlery::plugins=debug`

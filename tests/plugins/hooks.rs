@@ -41,10 +41,9 @@ async fn hooks_change_the_object_one_after_the_other() {
         r#"[{"op":"test","path":"/first","value":1},{"op":"add","path":"/second","value":2.50}]"#,
     );
     let set = plugins.build(vec![first, second, guest::warning_hook()]).await.unwrap();
-    let (object, warnings) =
-        set.review(operation("release:install", r#"{"name":"web"}"#)).await.unwrap();
-    assert_eq!(object.to_string(), r#"{"name":"web","first":1,"second":2.50}"#);
-    assert_eq!(warnings, ["mind the gap"]);
+    let it = set.review(operation("release:install", r#"{"name":"web"}"#)).await.unwrap();
+    assert_eq!(it.object.to_string(), r#"{"name":"web","first":1,"second":2.50}"#);
+    assert_eq!(it.warnings, ["mind the gap"]);
 }
 
 #[tokio::test]

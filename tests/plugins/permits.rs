@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chandlery::{
     authz::{self, Caller, Permit, RequestInfo},
     error::Error,
-    plugins::Binding,
+    plugins::{Binding, FailMode, Kind},
     store::audit,
 };
 use chandlery_tests::{
@@ -65,11 +65,29 @@ async fn a_refusal_is_audited_with_its_reason() {
 #[tokio::test]
 async fn a_policy_that_fails_refuses_and_is_audited() {
     let policy = guest::policy(guest::attack::TRAP);
-    let policy = guest::binding("broken", chandlery::plugins::Kind::Policy, policy);
+    let policy = guest::binding("broken", Kind::Policy, policy);
     let (host, caller) = host_and_caller("user:ana", vec![policy]).await;
     let error = authz::authorize(&host.app, &caller, "release:read", target()).await.err().unwrap();
     assert!(matches!(&error, Error::Plugin { plugin, .. } if plugin == "broken"), "{error}");
     assert!(audited(&host).await.contains("broken"));
+}
+
+#[tokio::test]
+async fn a_failure_that_the_operator_lets_pass_is_audited() {
+    let trap = Wat::new("validating-hook").on("validating#review", guest::attack::TRAP);
+    let mut hook = guest::binding("advice", Kind::BeforeHook, trap.component());
+    hook.fail_mode = FailMode::Open;
+    let mut policy = guest::binding("second", Kind::Policy, guest::policy(guest::attack::TRAP));
+    policy.fail_mode = FailMode::Open;
+    let (host, caller) = host_and_caller("user:ana", vec![guest::allow_all(), policy, hook]).await;
+
+    let permit = authz::authorize(&host.app, &caller, "release:read", target()).await.unwrap();
+    permit.review(&host.app, json!({}), None).await.unwrap();
+
+    let audited = audited(&host).await;
+    for part in ["passed-open", "plugin `second` failed", "plugin `advice` failed"] {
+        assert!(audited.contains(part), "{part} in {audited}");
+    }
 }
 
 #[tokio::test]
@@ -92,7 +110,7 @@ async fn the_policy_is_told_where_the_server_listens_and_whether_accounts_exist(
           (br_if $next (i32.lt_u (local.get $i) (i32.const 600))))
         (i32.const 4096))";
     let guest = Wat::new("access-policy").module(text).on("policy#authorize", body);
-    let policy = guest::binding("telling", chandlery::plugins::Kind::Policy, guest.component());
+    let policy = guest::binding("telling", Kind::Policy, guest.component());
     let (host, caller) = host_and_caller("user:ana", vec![policy]).await;
     let error = authz::authorize(&host.app, &caller, "release:read", target()).await.err().unwrap();
     let seen = error.to_string();

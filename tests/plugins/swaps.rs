@@ -61,7 +61,7 @@ async fn swaps_under_load_fail_no_call() {
                 while !over.load(Ordering::Relaxed) {
                     let set = plugins.set();
                     assert!(set.authorize(&question("user:ana", "a")).unwrap().allowed);
-                    let (_, warnings) = set.review(operation("a", "{}")).await.unwrap();
+                    let warnings = set.review(operation("a", "{}")).await.unwrap().warnings;
                     assert_eq!(warnings, ["mind the gap"]);
                     calls.fetch_add(1, Ordering::Relaxed);
                     tokio::task::yield_now().await;

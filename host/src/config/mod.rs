@@ -25,7 +25,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The folder that holds everything the server keeps.
     pub data: PathBuf,
-    /// Offers what only a test system should: wiping the store.
+    /// Marks a test system. Nothing asks for it yet; wiping the store will.
     pub dev: bool,
     /// Listens on other addresses than loopback although nobody has to say who
     /// they are. Only for a network where the policy in force may trust everyone.

@@ -35,7 +35,7 @@ use self::{cache::Cache, engine::Machine};
 pub use self::{
     deployer::Deployer,
     limits::Limits,
-    set::{Decided, PluginSet},
+    set::{Decided, PluginSet, Reviewed},
 };
 use crate::{
     capabilities::{Grants, Services, secrets::Secrets},

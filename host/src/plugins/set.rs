@@ -36,6 +36,19 @@ pub struct Decided {
     pub rules: Vec<String>,
     /// The deciding component's SHA-256; empty where no policy is in force.
     pub digest: String,
+    /// The failures that a fail mode of `open` let pass.
+    pub passed: Vec<String>,
+}
+
+/// What the before-hooks made of an operation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reviewed {
+    /// The object as they leave it.
+    pub object: serde_json::Value,
+    /// What they want the caller to know.
+    pub warnings: Vec<String>,
+    /// The failures that a fail mode of `open` let pass.
+    pub passed: Vec<String>,
 }
 
 impl PluginSet {
@@ -65,21 +78,23 @@ impl PluginSet {
     pub fn authorize(&self, question: &Question) -> Result<Decided> {
         let mut allowed: Option<Decided> = None;
         let mut failed = None;
+        let mut passed = Vec::new();
         for policy in &self.policies {
             match policy.authorize(question) {
                 Ok(decision) => match decided(policy, decision) {
-                    Some(decided) if !decided.allowed => return Ok(decided),
+                    Some(decided) if !decided.allowed => return Ok(Decided { passed, ..decided }),
                     Some(decided) => allowed = allowed.or(Some(decided)),
                     None => {}
                 },
-                Err(failure) if passes(&policy.bound, &failure) => {}
+                Err(failure) if passes(&policy.bound, &failure, &mut passed) => {}
                 Err(failure) => failed = failed.or(Some((policy, failure))),
             }
         }
         if let Some((policy, failure)) = failed {
             return Err(failure.into_error(&policy.bound.name));
         }
-        Ok(allowed.unwrap_or_else(|| self.nobody_allows(&question.action)))
+        let decided = allowed.unwrap_or_else(|| self.nobody_allows(&question.action));
+        Ok(Decided { passed, ..decided })
     }
 
     fn nobody_allows(&self, action: &str) -> Decided {
@@ -88,7 +103,8 @@ impl PluginSet {
             None => "no policy is in force".into(),
         };
         let digest = self.policies.first().map(|it| it.bound.digest.clone()).unwrap_or_default();
-        Decided { allowed: false, reason: Some(reason), rules: Vec::new(), digest }
+        let (rules, passed) = (Vec::new(), Vec::new());
+        Decided { allowed: false, reason: Some(reason), rules, digest, passed }
     }
 
     /// Asks one policy. For tests and tools.
@@ -108,13 +124,11 @@ impl PluginSet {
         self.before_hooks.iter().any(|it| it.wants(action))
     }
 
-    /// Asks the before-hooks of the action in their order and gives back the
-    /// object as they leave it, with their warnings. A no is [`Error::Refused`].
-    pub async fn review(
-        &self,
-        mut operation: Operation,
-    ) -> Result<(serde_json::Value, Vec<String>)> {
+    /// Asks the before-hooks of the action in their order. A no is
+    /// [`Error::Refused`].
+    pub async fn review(&self, mut operation: Operation) -> Result<Reviewed> {
         let mut warnings = Vec::new();
+        let mut passed = Vec::new();
         for hook in self.before_hooks.iter().filter(|it| it.wants(&operation.action)) {
             match hook.review(&operation).await {
                 Ok(Ok(reviewed)) => {
@@ -128,13 +142,13 @@ impl PluginSet {
                         message: denial.message,
                     });
                 }
-                Err(failure) if passes(&hook.bound, &failure) => {}
+                Err(failure) if passes(&hook.bound, &failure, &mut passed) => {}
                 Err(failure) => return Err(failure.into_error(&hook.bound.name)),
             }
         }
         let object = serde_json::from_str(&operation.object)
             .map_err(|it| Error::Internal(format!("the reviewed object is not JSON: {it}")))?;
-        Ok((object, warnings))
+        Ok(Reviewed { object, warnings, passed })
     }
 
     /// The names of the after-hooks that want to hear of `action`.
@@ -253,16 +267,18 @@ fn decided(policy: &Policy, decision: Decision) -> Option<Decided> {
         }
     }
     let digest = policy.bound.digest.clone();
-    Some(Decided { allowed, reason, rules: decision.rules, digest })
+    Some(Decided { allowed, reason, rules: decision.rules, digest, passed: Vec::new() })
 }
 
-/// Whether the fail mode lets a failure pass. Says so in the log, once here.
-fn passes(bound: &Bound, failure: &Failure) -> bool {
+/// Whether the fail mode lets a failure pass. Says so in the log, once here; one that
+/// passes `open` is added to `passed`, for the audit.
+fn passes(bound: &Bound, failure: &Failure, passed: &mut Vec<String>) -> bool {
     match bound.fail_mode {
         FailMode::Closed => false,
         FailMode::Open => {
             tracing::warn!(plugin = bound.name, %failure, "a plugin failed, going on without it");
             bound.meter.passed_open();
+            passed.push(format!("plugin `{}` failed and was passed: {failure}", bound.name));
             true
         }
         FailMode::Ignore => {

@@ -82,6 +82,11 @@ pub enum Outcome {
         /// Why.
         why: String,
     },
+    /// It went on although a plugin failed, as the operator wants of that plugin.
+    PassedOpen {
+        /// Which plugin, and how it failed.
+        why: String,
+    },
     /// More was refused than is kept one by one: so many, of this actor, since the
     /// last record of the kind.
     RefusedMore {

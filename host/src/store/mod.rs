@@ -159,8 +159,16 @@ impl Store {
     /// Leaves the audit record of a request that was refused, and waits a moment until
     /// it is durable. A flood of refusals of one actor is counted instead
     /// (`refusals`). Whatever this answers, the request stays refused.
-    pub async fn refused(&self, audit: Audit, mut why: String) -> Result<()> {
-        why.truncate(why.floor_char_boundary(WHY_BYTES_MAX));
+    pub async fn refused(&self, audit: Audit, why: String) -> Result<()> {
+        self.told(audit, Outcome::Refused { why: shortened(why) }).await
+    }
+
+    /// The same for a request that went on although a plugin failed.
+    pub async fn passed_open(&self, audit: Audit, why: String) -> Result<()> {
+        self.told(audit, Outcome::PassedOpen { why: shortened(why) }).await
+    }
+
+    async fn told(&self, audit: Audit, outcome: Outcome) -> Result<()> {
         let actor = audit.actor.clone();
         match self.refusals.judge(&actor, Instant::now()) {
             Verdict::Record => {}
@@ -170,7 +178,7 @@ impl Store {
             }
             Verdict::Counted => return Ok(()),
         }
-        let recording = self.queue(Trail::Told(audit, Outcome::Refused { why }), |_| Ok(()));
+        let recording = self.queue(Trail::Told(audit, outcome), |_| Ok(()));
         match tokio::time::timeout(REFUSED_WAITS, recording).await {
             // It is queued, and no answer should wait that long for it.
             Err(_) => Ok(()),
@@ -302,6 +310,11 @@ fn counted(actor: &str, count: u64) -> Box<dyn Job> {
     let audit = Audit { actor: actor.to_owned(), ..Audit::default() };
     let trail = Trail::Told(audit, Outcome::RefusedMore { count });
     Write::new(trail, |_: &mut dyn Change| Ok(())).0
+}
+
+fn shortened(mut why: String) -> String {
+    why.truncate(why.floor_char_boundary(WHY_BYTES_MAX));
+    why
 }
 
 fn closed() -> Error {
