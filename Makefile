@@ -8,6 +8,7 @@ endif
 
 listen ?= 127.0.0.1:7577
 data ?= ./data
+config ?=
 url ?= http://127.0.0.1:7577
 
 .PHONY: help serve test bench example setup
@@ -21,7 +22,7 @@ help:
 serve:
 	@sdk/build/setup.sh
 	cargo build --release --locked --package chandlery
-	@exec cargo run --release --locked --quiet --package chandlery -- serve --listen $(listen) --data $(data)
+	@exec cargo run --release --locked --quiet --package chandlery -- serve --listen $(listen) --data $(data) $(if $(config),--config $(config))
 
 # The checks of the source come before the tests: they are quick to fail. `doc` shares
 # with clippy what it compiles.

@@ -4,6 +4,7 @@
 //! Run it by `run.sh`, which builds the application first.
 
 mod client;
+mod events;
 
 use std::{
     env, fs,
@@ -16,6 +17,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use client::{Client, Result};
+use events::Events;
 use serde_json::{Value, json};
 use zip::write::{SimpleFileOptions, ZipWriter};
 
@@ -26,7 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
     let url = env::args().nth(1).unwrap_or_else(|| "http://127.0.0.1:7577".to_owned());
-    match tour(&url) {
+    let told = env::args().nth(2).is_some_and(|it| it == "told");
+    match tour(&url, told) {
         Ok(()) => {
             println!("\nthe whole way: done");
             ExitCode::SUCCESS
@@ -38,8 +41,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn tour(url: &str) -> Result<()> {
+fn tour(url: &str, told: bool) -> Result<()> {
     let server = Client::new(url)?;
+    let events = if told { Some(Events::listen()?) } else { None };
 
     step("the inventory says which version comes next");
     let version = server.get(&format!("{UNIT}/next-version?prefix=1.0."))?;
@@ -71,7 +75,13 @@ fn tour(url: &str) -> Result<()> {
     step("delete it");
     let deleted = server.delete(&format!("/api/release/{RELEASE}"));
     installed?;
-    expect(&deleted?, "/info/status/statusCode", "DELETED")
+    expect(&deleted?, "/info/status/statusCode", "DELETED")?;
+
+    if let Some(events) = events {
+        step("what the hook was told of");
+        events.wait_for("release:delete", RELEASE)?;
+    }
+    Ok(())
 }
 
 /// From the installation to the answer, the status and the manifest.
