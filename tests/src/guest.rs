@@ -167,15 +167,31 @@ pub fn echoing_renderer() -> Binding {
 /// A deployer that starts nothing and says that all is `deployed`, with the handle
 /// `{}`.
 pub fn pretending_deployer() -> Binding {
+    // app-status, see below: state `undeployed`.
+    let gone = "(i32.store (i32.const 4) (i32.const 1040)) (i32.store (i32.const 8) (i32.const 4))
+         (i32.store8 (i32.const 12) (i32.const 5))
+         (i32.const 0)";
+    binding("pretending-deployer", Kind::Deployer, pretending(gone))
+}
+
+/// The same, but nothing can be ended now: `undeploy` fails with a passing `not now`.
+pub fn stuck_deployer() -> Binding {
+    // plugin-error: code, message at 8, retryable at 16.
+    let not_now = "(i32.store8 (i32.const 0) (i32.const 1))
+         (i32.store (i32.const 4) (i32.const 1056)) (i32.store (i32.const 8) (i32.const 7))
+         (i32.store (i32.const 12) (i32.const 1056)) (i32.store (i32.const 16) (i32.const 7))
+         (i32.store8 (i32.const 20) (i32.const 1))
+         (i32.const 0)";
+    binding("stuck-deployer", Kind::Deployer, pretending(not_now))
+}
+
+fn pretending(undeploy: &str) -> Vec<u8> {
     // app-status: deployment-id, state at 8, message at 12, instances at 24,
     // poll-after-ms at 32; 36 bytes. A placement has the handle before it.
     let placement =
         "(i32.store (i32.const 4) (i32.const 1024)) (i32.store (i32.const 8) (i32.const 2))
          (i32.store (i32.const 12) (i32.const 1040)) (i32.store (i32.const 16) (i32.const 4))
          (i32.store8 (i32.const 20) (i32.const 2))
-         (i32.const 0)";
-    let gone = "(i32.store (i32.const 4) (i32.const 1040)) (i32.store (i32.const 8) (i32.const 4))
-         (i32.store8 (i32.const 12) (i32.const 5))
          (i32.const 0)";
     // result<app-status, plugin-error>: 4 and then the larger of 36 and 40 bytes.
     let status = "(local $out i32) (local $i i32) (local $to i32)
@@ -195,17 +211,18 @@ pub fn pretending_deployer() -> Binding {
     let describe =
         "(i32.store (i32.const 0) (i32.const 1048)) (i32.store (i32.const 4) (i32.const 7))
          (i32.const 0)";
-    let guest = Wat::new("deployment-platform")
+    Wat::new("deployment-platform")
         .on("deployer#supports", "(i32.const 0)")
         .on("deployer#describe", describe)
         .on("deployer#validate", "(i32.const 0)")
         .on("deployer#deploy", placement)
-        .on("deployer#undeploy", gone)
+        .on("deployer#undeploy", undeploy)
         .on("deployer#status", status)
         .data(1024, b"{}")
         .data(1040, b"id-1")
-        .data(1048, b"pretend");
-    binding("pretending-deployer", Kind::Deployer, guest.component())
+        .data(1048, b"pretend")
+        .data(1056, b"not now")
+        .component()
 }
 
 /// A binding with no grants, all actions, the default limits and fail mode.

@@ -1,15 +1,14 @@
 //! Takes a release off its platform.
 //!
-//! A deletion that a crash has cut off is finished by the engine: whoever asked for
-//! it wanted it gone.
+//! A deletion that a crash has cut off, or that its platform refuses for a while, is
+//! finished by the engine: whoever asked for it wanted it gone.
 
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    engine::{Working, advance, blob_owner},
+    engine::{ATTEMPTS_MAX, Working, advance, blob_owner, undeploy},
     install::{asked, shown},
     model::{Release, StatusCode},
-    platform,
     status::unknown,
 };
 use crate::{
@@ -26,7 +25,6 @@ use crate::{
 };
 
 const DESCRIPTION: &str = "Delete complete";
-const UNDEPLOY_MAX: Duration = Duration::from_secs(120);
 
 /// Deletes the newest deployed version of a release. Goes on to its end even where
 /// the caller goes away.
@@ -53,7 +51,10 @@ pub async fn delete(app: &Arc<App>, permit: Permit, name: &str) -> Result<Releas
             operations::begin(change, &begun)
         });
         claim.await?;
-        go_on(&app, operation).await
+        match go_on(&app, operation).await? {
+            Ended::Deleted(release) => Ok(*release),
+            Ended::NotYet(why) => Err(Error::Conflict(why)),
+        }
     };
     tokio::spawn(work).await.map_err(|it| Error::Internal(it.to_string()))?
 }
@@ -90,9 +91,19 @@ fn record(permit: &Permit, row: ReleaseRow) -> Operation {
     }
 }
 
-/// Takes the steps that are left and ends the operation.
-pub(super) async fn go_on(app: &Arc<App>, mut operation: Operation) -> Result<Release> {
+/// How an attempt has ended.
+pub(super) enum Ended {
+    /// The release is gone.
+    Deleted(Box<Release>),
+    /// The engine tries again; the sentence is for whoever asked.
+    NotYet(String),
+}
+
+/// Takes the steps that are left and, unless some of them are to be tried again, ends
+/// the operation.
+pub(super) async fn go_on(app: &Arc<App>, mut operation: Operation) -> Result<Ended> {
     operation.attempts += 1;
+    let mut again: Vec<String> = Vec::new();
     for index in 0..operation.steps.len() {
         if operation.steps[index].state == StepState::Done {
             continue;
@@ -105,32 +116,39 @@ pub(super) async fn go_on(app: &Arc<App>, mut operation: Operation) -> Result<Re
         }
         operation.steps[index].state = StepState::Begun;
         operation = advance(app, &operation).await?;
-        // As in the original, what cannot be taken off does not keep the release;
-        // the operation's record tells of it.
-        if let Err(error) = undeploy(app, &operation, index).await {
-            let step = &mut operation.steps[index];
-            tracing::warn!(release = operation.row.release.name, app = step.name, %error, "not undeployed");
-            step.message = Some(error.to_string());
+        let undeployed = undeploy(app, &operation, index).await;
+        let release = operation.release().to_owned();
+        let step = &mut operation.steps[index];
+        match undeployed {
+            Ok(()) => {
+                step.state = StepState::Done;
+                step.message = None;
+            }
+            Err(trouble) => {
+                let why = trouble.error.to_string();
+                tracing::warn!(release, app = step.name, error = why, "not undeployed");
+                match trouble.passes {
+                    true => again.push(format!("{}: {why}", step.name)),
+                    false => step.state = StepState::Done,
+                }
+                step.message = Some(why);
+            }
         }
-        operation.steps[index].state = StepState::Done;
         operation = advance(app, &operation).await?;
     }
-    finish(app, operation).await
+    if !again.is_empty() && operation.attempts < ATTEMPTS_MAX {
+        return Ok(Ended::NotYet(format!(
+            "Release [{}] is not deleted yet, and the server goes on trying (operation {}): {}",
+            operation.release(),
+            operation.id,
+            again.join("; ")
+        )));
+    }
+    finish(app, operation).await.map(|it| Ended::Deleted(Box::new(it)))
 }
 
-async fn undeploy(app: &App, operation: &Operation, index: usize) -> Result<()> {
-    let platform = platform::find(app, &operation.row.release.platform_name)?;
-    let deployer = platform.deployer_in(&app.plugins.set())?;
-    let handle = operation.steps[index].handle.as_deref().unwrap_or_default();
-    let undeployed =
-        deployer.undeploy(&platform.scope(&operation.id), handle, UNDEPLOY_MAX).await?;
-    undeployed.map(|_| ()).map_err(|it| Error::Plugin {
-        plugin: platform.deployer(),
-        message: it.message,
-        source: None,
-    })
-}
-
+// As in the original, what cannot be taken off does not keep the release; the
+// operation's record tells of it.
 async fn finish(app: &App, mut operation: Operation) -> Result<Release> {
     let mut row = operation.row.clone();
     row.release.info.status.status_code = StatusCode::Deleted;
@@ -145,7 +163,16 @@ async fn finish(app: &App, mut operation: Operation) -> Result<Release> {
         .collect();
     operation.message = match left.as_slice() {
         [] => None,
-        left => Some(format!("these may still run: {}", left.join(", "))),
+        left => {
+            let release = operation.release();
+            tracing::error!(
+                operation = operation.id,
+                release,
+                ?left,
+                "a release is deleted, and these may still run"
+            );
+            Some(format!("these may still run: {}", left.join(", ")))
+        }
     };
     operation.phase = Phase::Done;
     operation.ended_ms = Some(now_ms());

@@ -14,11 +14,17 @@ use std::{
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{delete, install, model::StatusCode, status};
+use super::{
+    delete, install,
+    model::StatusCode,
+    platform::{self, Platform},
+    status,
+};
 use crate::{
     app::App,
     capabilities::process::now_ms,
-    error::Result,
+    error::{Error, Result},
+    plugins::types::PluginError,
     store::{
         operations::{self, Kind, Operation},
         releases::{self, ReleaseRow},
@@ -33,6 +39,11 @@ const YOUNG_MS: u64 = 120_000;
 const ALL: Duration = Duration::from_secs(600);
 /// Releases that one refresh reads at once.
 const PAGE: usize = 50;
+/// What could not be taken off its platform in so many attempts is left, and said
+/// to be.
+pub(super) const ATTEMPTS_MAX: u32 = 10;
+/// How long one attempt may take.
+const UNDEPLOY_MAX: Duration = Duration::from_secs(120);
 /// Open operations that are taken up at once.
 const OPEN_MAX: usize = 64;
 
@@ -169,6 +180,44 @@ pub(super) async fn advance(app: &App, operation: &Operation) -> Result<Operatio
         Ok(operation)
     });
     kept.await
+}
+
+/// Why something could not be taken off its platform.
+pub(super) struct Trouble {
+    pub(super) error: Error,
+    /// Whether another attempt may go better.
+    pub(super) passes: bool,
+}
+
+impl Trouble {
+    /// A deployer's own failure.
+    pub(super) fn of(platform: &Platform, own: PluginError) -> Trouble {
+        let plugin = platform.deployer();
+        let error = Error::Plugin { plugin, message: own.message, source: None };
+        Trouble { error, passes: own.retryable }
+    }
+}
+
+// One that comes from around the deployer: a trap, a limit, a plugin that is not
+// there just now.
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Trouble { error, passes: true }
+    }
+}
+
+/// Takes what a step has started off its platform.
+pub(super) async fn undeploy(
+    app: &App,
+    operation: &Operation,
+    index: usize,
+) -> Result<(), Trouble> {
+    let platform = platform::find(app, &operation.row.release.platform_name)?;
+    let deployer = platform.deployer_in(&app.plugins.set())?;
+    let handle = operation.steps[index].handle.as_deref().unwrap_or_default();
+    let scope = platform.scope(&operation.id);
+    let undeployed = deployer.undeploy(&scope, handle, UNDEPLOY_MAX).await?;
+    undeployed.map(|_| ()).map_err(|it| Trouble::of(&platform, it))
 }
 
 /// Whose an application's bytes are, in the blobs' list of references.

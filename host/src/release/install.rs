@@ -228,10 +228,16 @@ async fn take_steps(
         operation.steps[index].state = StepState::Begun;
         *operation = advance(app, operation).await?;
         let placed = deployer.deploy(&scope, deployable, None).await;
-        let Placement { handle, status } = placed
-            .map_err(|it| uninstallable(deployable, platform, &it.to_string()))?
-            .map_err(|it: PluginError| uninstallable(deployable, platform, &it.message))?;
+        let placed = placed.map_err(|it| uninstallable(deployable, platform, &it.to_string()))?;
         let step = &mut operation.steps[index];
+        let Placement { handle, status } = placed.map_err(|it: PluginError| {
+            // It has left nothing behind, so there is nothing to look for.
+            if !it.retryable {
+                step.state = StepState::Undone;
+            }
+            step.message = Some(it.message.clone());
+            uninstallable(deployable, platform, &it.message)
+        })?;
         step.state = StepState::Done;
         step.handle = Some(handle);
         step.deployment_id = status.deployment_id.clone();

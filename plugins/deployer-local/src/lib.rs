@@ -98,20 +98,29 @@ impl Deployer for Local {
 
 fn deploy(host: &impl Host, scope: &Scope, app: &App) -> Result<Placement, PluginError> {
     let plan = Plan::of(host, scope, app)?;
-    for (index, (name, spec)) in plan.processes.iter().enumerate() {
+    for (name, spec) in &plan.processes {
         let failure = match host.start(name, spec) {
             Ok(process) if process.phase != Phase::Failed => continue,
             Ok(process) => why_failed(host, name, &process),
             Err(error) => plan::failure(error),
         };
-        // All or nothing: what has been started goes again.
-        for (name, _) in plan.processes[..=index].iter().rev() {
-            end(host, name, plan.handle.grace_ms.min(5_000))?;
-        }
-        return Err(failure);
+        return Err(take_back(host, &plan, failure));
     }
     let status = instance::status(host, &mut Prober::default(), &plan.handle, Asked::AfterStart);
     Ok(Placement { handle: plan.handle.to_json(), status })
+}
+
+/// All or nothing: what this call or an earlier one has started goes again. Every one
+/// is tried, and only when all are gone is the failure for good.
+fn take_back(host: &impl Host, plan: &Plan, failure: PluginError) -> PluginError {
+    let grace_ms = plan.handle.grace_ms.min(5_000);
+    let ended = plan.processes.iter().rev().map(|(name, _)| end(host, name, grace_ms));
+    let left: Vec<String> = ended.filter_map(|it| it.err()).map(|it| it.message).collect();
+    if left.is_empty() {
+        return PluginError { retryable: false, ..failure };
+    }
+    let message = format!("{}; and not all of it has ended: {}", failure.message, left.join("; "));
+    PluginError::temporary(&failure.code, text::shorten(&message, MESSAGE_BYTES_MAX))
 }
 
 fn why_failed(host: &impl Host, name: &str, process: &Process) -> PluginError {

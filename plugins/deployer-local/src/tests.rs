@@ -18,6 +18,8 @@ struct Fake {
     asked: RefCell<Vec<String>>,
     /// Names of processes that do not start.
     broken: Vec<&'static str>,
+    /// Names of processes that do not end.
+    stuck: Vec<&'static str>,
     /// What is answered at a path; nobody listens at the others.
     answers: BTreeMap<&'static str, Result<u16, HttpError>>,
     jar: bool,
@@ -42,6 +44,9 @@ impl Host for Fake {
 
     fn stop(&self, name: &str, grace_ms: u32) -> Result<Process, ProcessError> {
         self.stopped.borrow_mut().push((name.to_owned(), grace_ms));
+        if self.stuck.contains(&name) {
+            return Err(ProcessError::Failed("it does not end".into()));
+        }
         let mut processes = self.processes.borrow_mut();
         let process = processes.get_mut(name).ok_or(ProcessError::NotFound)?;
         process.phase = Phase::Stopped;
@@ -227,8 +232,23 @@ fn a_start_that_fails_takes_back_the_others_and_says_why() {
     let host = Fake { broken: vec!["shop/shop.web-v2-1"], ..Fake::default() };
     let error = deploy(&host, &scope("{}"), &App { count: 3, ..app(&[], &[]) }).unwrap_err();
     assert_eq!(error.message, "it ended at once; its standard error ends with: no database");
+    assert!(!error.retryable, "nothing is left to look for");
     assert!(host.processes.borrow().is_empty());
     assert_eq!(host.started.borrow().len(), 2);
+}
+
+#[test]
+fn a_start_that_cannot_be_taken_back_whole_takes_back_the_rest_and_is_tried_again() {
+    let host = Fake {
+        broken: vec!["shop/shop.web-v2-2"],
+        stuck: vec!["shop/shop.web-v2-1"],
+        ..Fake::default()
+    };
+    let error = deploy(&host, &scope("{}"), &App { count: 3, ..app(&[], &[]) }).unwrap_err();
+    assert!(error.retryable);
+    assert!(error.message.ends_with("; and not all of it has ended: it does not end"), "{error:?}");
+    let left: Vec<String> = host.processes.borrow().keys().cloned().collect();
+    assert_eq!(left, ["shop/shop.web-v2-1"]);
 }
 
 /// The state of an application whose process is in `phase`.

@@ -94,7 +94,7 @@ fn running_below(folder: &Path) -> Vec<u32> {
     pids.filter(below).collect()
 }
 
-async fn until(what: &str, condition: impl AsyncFn() -> bool) {
+pub(super) async fn until(what: &str, condition: impl AsyncFn() -> bool) {
     let met = async {
         while !condition().await {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -195,6 +195,22 @@ async fn an_install_that_fails_takes_back_what_it_started() {
     let good = host.post(INSTALL, &install("a", &[("web", "runs")])).await.expect(201).json();
     assert_eq!(good["version"], 1);
     host.delete("/api/release/a").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_program_that_dies_at_once_is_started_once() {
+    let host = host().await;
+    let starts = host.data().join("starts");
+    let script = format!("#!/bin/sh\necho one >> '{}'\nexit 3\n", starts.display());
+    let metadata = json!({ "name": "counted", "version": "1.0" });
+    host.post("/api/v1/inventory/acme/register", &metadata).await.expect(200);
+    let upload = "/api/v1/inventory/acme/units/counted/versions/v1.0/upload";
+    host.upload(upload, script.as_bytes()).await.expect(200);
+
+    failure(host.post(INSTALL, &install("a", &[("web", "counted")])).await, 409, SKIPPER);
+
+    assert_eq!(fs::read_to_string(&starts).unwrap(), "one\n");
+    came_to_nothing(&host, "a").await;
 }
 
 #[tokio::test]

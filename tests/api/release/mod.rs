@@ -31,9 +31,13 @@ const FILES: [(&str, &str); 3] = [
 
 /// Everything is allowed, the shipped renderer renders, and a deployer pretends.
 fn bindings() -> Vec<Binding> {
+    bindings_with(guest::pretending_deployer())
+}
+
+/// The same with another deployer.
+fn bindings_with(mut deployer: Binding) -> Vec<Binding> {
     let mustache = shipped("template-mustache").expect("it is shipped");
     let renderer = guest::binding("template-mustache", Kind::Renderer, mustache.component.to_vec());
-    let mut deployer = guest::pretending_deployer();
     deployer.name = "deployer-local".to_owned();
     vec![guest::allow_all(), renderer, deployer]
 }

@@ -1,7 +1,13 @@
+use chandlery::store::{
+    View,
+    operations::{self, Phase},
+};
 use chandlery_tests::{Host, guest};
 use serde_json::{Value, json};
 
-use super::{SKIPPER, UPLOAD, bindings, failure, send_as, upload_of, zip};
+use super::{
+    SKIPPER, UPLOAD, bindings, bindings_with, failure, install::until, send_as, upload_of, zip,
+};
 
 const INSTALL: &str = "/api/package/install";
 const NOT_FOUND: &str = "org.springframework.cloud.skipper.ReleaseNotFoundException";
@@ -72,6 +78,34 @@ async fn a_manifest_is_rendered_with_the_text_of_numbers_and_the_order_of_keys()
                     name: log\nspec:\n  resource: docker:log\n  version: 1.10\n  \
                     applicationProperties:\n    z: 010\n    a: false\n    b: 0x1F\n";
     same(&manifest["data"], expected);
+}
+
+#[tokio::test]
+async fn a_release_that_cannot_be_taken_off_for_a_while_is_deleted_by_the_engine() {
+    let host = Host::with(bindings_with(guest::stuck_deployer())).await;
+    let files = [("log-1.0.0/package.yml", PACKAGE), ("log-1.0.0/templates/log.yml", TEMPLATE)];
+    host.post(UPLOAD, &upload_of(&zip(&files))).await.expect(201);
+    host.post(INSTALL, &install(Some(VALUES))).await.expect(201);
+
+    let message = failure(host.delete("/api/release/mine").await, 409, SKIPPER);
+
+    assert!(message.starts_with("Release [mine] is not deleted yet, and the server"), "{message}");
+    assert!(message.ends_with("log: plugin `deployer-local`: not now"), "{message}");
+    let code = async || {
+        let info = host.get("/api/release/status/mine").await.expect(200).json();
+        info["status"]["statusCode"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(code().await, "DEPLOYED");
+    let message = failure(host.delete("/api/release/mine").await, 409, SKIPPER);
+    assert!(message.starts_with("Statemachine is not in state ready to do DELETE"), "{message}");
+
+    host.app.plugins.swap(host.app.plugins.build(bindings()).await.unwrap());
+
+    until("deleted", async || code().await == "DELETED").await;
+    let read = |view: &dyn View| operations::history(view, "mine", 1);
+    let ended = host.app.store.read(read).await.unwrap().remove(0);
+    assert_eq!((ended.phase, ended.message), (Phase::Done, None));
+    assert!(ended.attempts >= 2);
 }
 
 #[tokio::test]

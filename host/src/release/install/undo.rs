@@ -1,12 +1,7 @@
 //! Takes back what an install has done.
 
-use std::time::Duration;
-
 use super::*;
-
-/// What could not be undone in so many attempts is left, and said to be.
-const ATTEMPTS_MAX: u32 = 10;
-const UNDEPLOY_MAX: Duration = Duration::from_secs(120);
+use crate::release::engine::{ATTEMPTS_MAX, Trouble, undeploy};
 
 /// Undoes an install and ends it as failed. What cannot be undone now is tried
 /// again by the engine.
@@ -21,6 +16,7 @@ pub(in crate::release) async fn undo(
     operation = advance(app, &operation).await?;
 
     let mut left: Vec<String> = Vec::new();
+    let mut again = false;
     for index in (0..operation.steps.len()).rev() {
         if !matches!(operation.steps[index].state, StepState::Begun | StepState::Done) {
             continue;
@@ -29,16 +25,20 @@ pub(in crate::release) async fn undo(
             return Ok(());
         }
         match undo_step(app, &mut operation, index).await {
-            Ok(()) => operation.steps[index].state = StepState::Undone,
-            Err(error) => {
+            Ok(()) => {
+                operation.steps[index].state = StepState::Undone;
+                operation.steps[index].message = None;
+            }
+            Err(trouble) => {
                 let step = &mut operation.steps[index];
-                step.message = Some(error.to_string());
+                step.message = Some(trouble.error.to_string());
                 left.push(step.name.clone());
+                again |= trouble.passes;
             }
         }
         operation = advance(app, &operation).await?;
     }
-    if !left.is_empty() && operation.attempts < ATTEMPTS_MAX {
+    if again && operation.attempts < ATTEMPTS_MAX {
         let release = operation.release();
         tracing::warn!(release, ?left, "an install could not be undone yet");
         return Ok(());
@@ -46,7 +46,7 @@ pub(in crate::release) async fn undo(
     give_up(app, operation, &left).await
 }
 
-async fn undo_step(app: &Arc<App>, operation: &mut Operation, index: usize) -> Result<()> {
+async fn undo_step(app: &Arc<App>, operation: &mut Operation, index: usize) -> Result<(), Trouble> {
     let platform = platform::find(app, &operation.row.release.platform_name)?;
     let deployer = platform.deployer_in(&app.plugins.set())?;
     let scope = platform.scope(&operation.id);
@@ -55,29 +55,30 @@ async fn undo_step(app: &Arc<App>, operation: &mut Operation, index: usize) -> R
         (Some(handle), _) => handle.clone(),
         (None, None) => return Ok(()),
         // Nobody knows whether it was started. The same call again finds it, or
-        // starts it; one that answers with an error has left nothing behind.
-        (None, Some(deployable)) => match deployer.deploy(&scope, deployable, None).await? {
-            Ok(placement) => placement.handle,
-            Err(error) => {
-                tracing::debug!(error = error.message, "nothing was started");
-                return Ok(());
-            }
-        },
+        // starts it; where it fails, what the first one started may still run.
+        (None, Some(deployable)) => {
+            let placed = deployer.deploy(&scope, deployable, None).await?;
+            placed.map_err(|it| Trouble::of(&platform, it))?.handle
+        }
     };
-    let undeployed = deployer.undeploy(&scope, &handle, UNDEPLOY_MAX).await?;
     operation.steps[index].handle = Some(handle);
-    undeployed.map(|_| ()).map_err(|it| Error::Plugin {
-        plugin: platform.deployer(),
-        message: it.message,
-        source: None,
-    })
+    undeploy(app, operation, index).await
 }
 
 async fn give_up(app: &Arc<App>, mut operation: Operation, left: &[String]) -> Result<()> {
     let why = operation.message.take().unwrap_or_default();
     operation.message = Some(match left {
         [] => why.clone(),
-        left => format!("{why}; and these may still run: {}", left.join(", ")),
+        left => {
+            let release = operation.release();
+            tracing::error!(
+                operation = operation.id,
+                release,
+                ?left,
+                "an install is undone no further: these may still run"
+            );
+            format!("{why}; and these may still run: {}", left.join(", "))
+        }
     });
     operation.phase = Phase::Failed;
     operation.ended_ms = Some(now_ms());
