@@ -267,8 +267,11 @@ async fn fetch(
         let location = resource::location(&it.resource, it.version.as_deref());
         let resource = resource::fetch(app, &permit.caller, location).await?;
         let (deployable, stored) = deployable(&operation.row.release, it, resource)?;
+        held.extend(match (stored, &deployable.artifact) {
+            (None, Some(artifact)) => Some(hold(app, &deployable, &artifact.sha256).await?),
+            (stored, _) => stored,
+        });
         apps.push(deployable);
-        held.extend(stored);
     }
     for (step, it) in operation.steps.iter_mut().zip(&apps) {
         step.app = Some(it.clone());
@@ -281,10 +284,21 @@ async fn fetch(
                 blob_refs::refer(change, &artifact.sha256, &blob_owner(&planned.row, &it.name));
             }
         }
-        Ok(planned)
+        // Held until this is durable, even where nobody waits for it any more.
+        Ok((planned, held))
     });
-    *operation = kept.await?;
+    let (planned, _held) = kept.await?;
+    *operation = planned;
     Ok(apps)
+}
+
+/// Holds bytes that another record may let go of at any moment.
+async fn hold(app: &App, deployable: &Deployable, sha256: &str) -> Result<Stored> {
+    let held = app.blobs.hold(sha256).await?;
+    held.ok_or_else(|| {
+        let resource = &deployable.resource;
+        Error::Conflict(format!("Could not load Resource {resource}. Message = it is gone"))
+    })
 }
 
 fn deployable(
@@ -340,7 +354,7 @@ async fn finish(
     operation.ended_ms = Some(now_ms());
     let told = Announcement::of(permit, Some(shown(&row.release)));
     let kept_row = row.clone();
-    let kept = app.store.write(permit.audit(), move |change| {
+    let kept = app.store.write(operation.audit(), move |change| {
         operations::advance(change, &mut operation)?;
         releases::put(change, &kept_row);
         outbox::announce(change, &told)
