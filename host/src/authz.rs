@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::{
     app::App,
+    capabilities::address,
     error::{Error, Result},
     plugins::{PluginSet, policy::Question, validating_hook::Operation},
     store::Audit,
@@ -206,7 +207,7 @@ fn resource(target: &Target) -> String {
 
 fn context(app: &App, caller: &Caller) -> Vec<Label> {
     let label = |key: &str, value: &str| Label { key: key.to_owned(), value: value.to_owned() };
-    let listen = if app.config.listen.ip().is_loopback() { "loopback" } else { "network" };
+    let listen = if address::is_loopback(app.config.listen.ip()) { "loopback" } else { "network" };
     let mut labels = vec![
         label("listen", listen),
         // There is no way to log in yet.

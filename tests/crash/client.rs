@@ -139,13 +139,13 @@ impl Work {
 }
 
 async fn get(address: SocketAddr, path: &str) -> Whole {
-    let head = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     request(address, head.as_bytes()).await
 }
 
 async fn post(address: SocketAddr, path: &str, kind: &str, body: &[u8]) -> Whole {
     let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Type: {kind}\r\n\
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: {kind}\r\n\
          Content-Length: {}\r\n\r\n",
         body.len()
     );

@@ -228,7 +228,7 @@ impl Client<'_> {
 }
 
 fn request(method: Method, path: &str, body: Body) -> Request<Body> {
-    let request = Request::builder().method(method).uri(path).header(header::HOST, "test");
+    let request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
     request.body(body).unwrap_or_else(|it| panic!("`{path}` is a path: {it}"))
 }
 

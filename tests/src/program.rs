@@ -226,7 +226,8 @@ impl Running {
 
     /// Sends a GET over a new connection: the status and the body.
     pub async fn get(&self, path: &str) -> (u16, String) {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         let answer = self.raw(request).await;
         let (head, body) = answer.split_once("\r\n\r\n").expect("it answers");
         (status(head), body.to_owned())

@@ -13,6 +13,7 @@ mod path;
 mod release;
 mod router;
 mod serve;
+mod site;
 mod wire;
 
 pub use self::{

@@ -1,5 +1,5 @@
 //! Every URL the server answers, and what each request goes through on its way:
-//! request id, family, limits, caller, route.
+//! request id, family, site, limits, caller, route.
 
 use std::{borrow::Cow, convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ use super::{
     health, inventory,
     metrics::{self, Exchange},
     path::{self, Spelling},
-    release,
+    release, site,
 };
 use crate::app::App;
 
@@ -77,6 +77,9 @@ impl Api {
         let family = Family::of(parts.uri.path());
         if let Some(refusal) = parts.extensions.remove::<Refusal>() {
             return closing(family.refused(refusal.status, refusal.why, parts.uri.path()));
+        }
+        if let Some((status, why)) = site::refusal(&self.app.config, &parts) {
+            return closing(family.refused(status, why, parts.uri.path()));
         }
         if family == Family::Inventory
             && let Some(answer) = respell(&mut parts)

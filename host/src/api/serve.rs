@@ -43,6 +43,7 @@ use super::{
     wire::{Patience, Shared, UnderWay, Wire},
 };
 use crate::{
+    capabilities::address,
     config::Config,
     error::{Error, Result},
 };
@@ -95,7 +96,7 @@ impl Server {
     /// settings say that everybody who can reach it may be trusted.
     pub async fn bind(config: &Config) -> Result<Server> {
         let wished = config.listen;
-        if !wished.ip().to_canonical().is_loopback() && !config.allow_unauthenticated_network {
+        if !address::is_loopback(wished.ip()) && !config.allow_unauthenticated_network {
             let why = format!(
                 "the server would listen on `{wished}`, where others can reach it, while nobody \
                  has to say who they are: listen on a loopback address such as `127.0.0.1:{}`, or \

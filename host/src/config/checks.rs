@@ -1,5 +1,7 @@
 //! Settings that have the right form and still make no sense.
 
+use std::net::IpAddr;
+
 use tracing_subscriber::EnvFilter;
 
 use super::Config;
@@ -22,6 +24,10 @@ pub(super) fn check(config: &Config) -> Result<()> {
     at_least("timeouts.body_ms", timeouts.body_ms, 1)?;
     at_least("timeouts.write_ms", timeouts.write_ms, 1)?;
 
+    for (index, host) in config.allowed_hosts.iter().enumerate() {
+        allowed_host(&format!("allowed_hosts.{index}"), host)?;
+    }
+
     EnvFilter::try_new(&config.log.level).map_err(|it| {
         let message = format!("`{}` is not a filter like `info`: {it}", config.log.level);
         Error::invalid("log.level", message)
@@ -29,6 +35,22 @@ pub(super) fn check(config: &Config) -> Result<()> {
     address::networks(&config.resources.http_private)
         .map_err(|it| Error::invalid("resources.http_private", it.to_string()))?;
     Ok(())
+}
+
+/// A name or an address as a `Host` has it, without the port.
+fn allowed_host(key: &str, host: &str) -> Result<()> {
+    let bare = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
+    let proper = |it: u8| it.is_ascii_alphanumeric() || b"-._".contains(&it);
+    match bare.parse::<IpAddr>().is_ok() || (!host.is_empty() && host.bytes().all(proper)) {
+        true => Ok(()),
+        false => {
+            let message = format!(
+                "`{host}` is no name of a host like `releases.example.org`, without scheme, port \
+                 and path"
+            );
+            Err(Error::invalid(key, message))
+        }
+    }
 }
 
 fn at_least(key: &str, value: u64, least: u64) -> Result<()> {

@@ -30,6 +30,10 @@ pub struct Config {
     /// Listens on other addresses than loopback although nobody has to say who
     /// they are. Only for a network where the policy in force may trust everyone.
     pub allow_unauthenticated_network: bool,
+    /// Names that the server answers to besides the machine's own, `localhost` and
+    /// loopback addresses: those of a proxy in front of it. Without a port. Where the
+    /// server listens on other addresses than loopback, none means any.
+    pub allowed_hosts: Vec<String>,
     /// What is logged, and how.
     pub log: Log,
     /// Limits on what clients may send.
@@ -110,8 +114,8 @@ pub struct PluginConfig {
     pub path: Option<PathBuf>,
     /// The shipped plugin to use; absent with a `path`.
     pub shipped: Option<String>,
-    /// `policy`, `renderer`, `deployer`, `before-hook`, `after-hook` or `hook`;
-    /// checked against the component's exports.
+    /// `policy`, `renderer`, `deployer`, `before-hook` or `after-hook`; checked
+    /// against the component's exports.
     pub kind: String,
     /// The plugin's own settings.
     pub settings: serde_json::Value,
@@ -146,6 +150,7 @@ impl Default for Config {
             data: PathBuf::from("./data"),
             dev: false,
             allow_unauthenticated_network: false,
+            allowed_hosts: Vec::new(),
             log: Log::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),

@@ -430,6 +430,18 @@ mod tests {
     }
 
     #[test]
+    fn an_allowed_host_is_a_bare_name() {
+        let with = |host: &str| variables(&[("CHANDLERY_ALLOWED_HOSTS", &format!("['{host}']"))]);
+        for host in ["releases.example.org", "localhost", "10.0.0.1", "2001:db8::1", "[::1]"] {
+            assert!(with(host).load().is_ok(), "{host}");
+        }
+        for host in ["", "https://a.example", "a.example:443", "a.example/", "*", "[a]", "a@b"] {
+            let message = message(&with(host));
+            assert!(message.contains("`allowed_hosts.0`"), "{host}: {message}");
+        }
+    }
+
+    #[test]
     fn other_programs_variables_are_left_alone() {
         assert!(variables(&[("CHANDLERY_WASM_TOOLCHAIN", "debian")]).load().is_ok());
     }

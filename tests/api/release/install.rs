@@ -276,7 +276,7 @@ async fn a_process_that_dies_later_is_seen() {
 async fn send(server: &Running, path: &str, kind: &str, body: impl Into<Bytes>) -> (u16, String) {
     let body = body.into();
     let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Type: {kind}\r\n\
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: {kind}\r\n\
          Content-Length: {}\r\n\r\n",
         body.len()
     );
@@ -334,7 +334,7 @@ async fn a_server_killed_in_the_middle_of_an_install_leaves_nothing_of_it() {
     assert_eq!(status, 200);
 
     let answer = server
-        .raw("DELETE /api/release/a HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        .raw("DELETE /api/release/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         .await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert_eq!(running_below(&program.data()), Vec::<u32>::new());

@@ -5,4 +5,5 @@ mod every_request;
 mod health;
 mod process;
 mod settings;
+mod sites;
 mod wire;

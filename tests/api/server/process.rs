@@ -29,7 +29,7 @@ async fn requests_under_way_are_finished_first() {
     let mut stream = server.connect().await;
     let body = r#"{"name":"web","version":"1.0","project":"acme"}"#;
     let head = format!(
-        "POST /api/v1/inventory/acme/register HTTP/1.1\r\nHost: a\r\n\
+        "POST /api/v1/inventory/acme/register HTTP/1.1\r\nHost: localhost\r\n\
          Expect: 100-continue\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
@@ -54,7 +54,7 @@ async fn requests_under_way_are_finished_first() {
 async fn requests_that_take_too_long_to_finish_are_cut_off() {
     let mut server = program!().serve(&["--set", "timeouts.drain_ms=100"]);
     let mut stream = server.connect().await;
-    let head = "POST /api/v1/inventory/acme/register HTTP/1.1\r\nHost: a\r\n\
+    let head = "POST /api/v1/inventory/acme/register HTTP/1.1\r\nHost: localhost\r\n\
                 Expect: 100-continue\r\nContent-Length: 5\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut start = [0; 25];
@@ -68,7 +68,7 @@ async fn requests_that_take_too_long_to_finish_are_cut_off() {
 async fn a_second_signal_ends_it_at_once() {
     let mut server = program!().serve(&[]);
     let mut stream = server.connect().await;
-    let head = "POST /api/v1/inventory/acme/register HTTP/1.1\r\nHost: a\r\n\
+    let head = "POST /api/v1/inventory/acme/register HTTP/1.1\r\nHost: localhost\r\n\
                 Expect: 100-continue\r\nContent-Length: 5\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut start = [0; 25];
@@ -85,7 +85,7 @@ async fn a_killed_server_starts_again_over_the_same_data() {
     let server = program.serve(&[]);
     let body = r#"{"name":"web","version":"1.0","project":"acme"}"#;
     let request = format!(
-        "POST /api/v1/inventory/acme/register HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
+        "POST /api/v1/inventory/acme/register HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     );
@@ -124,7 +124,7 @@ fn other_addresses_than_loopback_are_refused_without_accounts() {
 #[tokio::test]
 async fn a_request_is_one_line_in_the_log() {
     let server = program!().serve(&["--log-format", "json"]);
-    let request = "GET /a%0d%0a%1b%5b31m?token=hunter2 HTTP/1.1\r\nHost: a\r\n\
+    let request = "GET /a%0d%0a%1b%5b31m?token=hunter2 HTTP/1.1\r\nHost: localhost\r\n\
                    X-Request-Id: line-test\r\nX-Escape-Token: hunter2\r\n\
                    Authorization: Bearer hunter2\r\nUser-Agent: \x1b[31mred\r\n\
                    Connection: close\r\n\r\n";

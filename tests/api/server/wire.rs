@@ -22,27 +22,27 @@ fn refused(answer: &str, code: u16) {
 #[tokio::test]
 async fn what_two_readers_could_read_differently_is_refused() {
     let server = program!().serve(&[]);
-    let ok = "GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let ok = "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     assert_eq!(status(&server.raw(ok).await), 200);
     let old = "GET /health HTTP/1.0\r\n\r\n";
     assert_eq!(status(&server.raw(old).await), 200);
 
-    let smuggled = "0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+    let smuggled = "0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
     for head in [
         "GET /health HTTP/1.1\r\n\r\n",
-        "GET /health HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
-        "GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        "GET /health HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
+        "GET /health HTTP/1.1\r\nHost: localhost\r\nHost: b\r\n\r\n",
         "GET /health HTTP/1.1\nHost: a\n\n",
-        "GET /health HTTP/1.1\r\nHost: a\r\nX: y\n\r\n",
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: a\r\nX: a\r\n folded\r\n\r\n",
-        "GET /a\0b HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /health HTTP/1.1\r\nHost: localhost\r\nX: y\n\r\n",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding : chunked\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: xchunked\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked, identity\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: +5\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nX: a\r\n folded\r\n\r\n",
+        "GET /a\0b HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ] {
         let answer = server.raw(format!("{head}{smuggled}")).await;
         refused(&answer, 400);
@@ -54,13 +54,14 @@ async fn what_two_readers_could_read_differently_is_refused() {
 #[tokio::test]
 async fn a_body_never_becomes_a_request() {
     let server = program!().serve(&[]);
-    let inner = "GET /inner HTTP/1.1\r\nHost: a\r\n\r\n";
-    let after = "GET /after HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let inner = "GET /inner HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let after = "GET /after HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let length = inner.len();
-    let by_length =
-        format!("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{inner}{after}");
+    let by_length = format!(
+        "POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{inner}{after}"
+    );
     let in_chunks = format!(
-        "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+        "POST /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n\
          {length:x}\r\n{inner}\r\n0\r\nT: x\r\n\r\n{after}"
     );
     for bytes in [by_length, in_chunks] {
@@ -69,7 +70,7 @@ async fn a_body_never_becomes_a_request() {
     }
     // A body that is no chunked body ends the connection.
     let broken = format!(
-        "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{inner}{inner}"
+        "POST /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{inner}{inner}"
     );
     server.raw(broken).await;
     assert!(!server.log().contains("/inner"), "{}", server.log());
@@ -78,7 +79,7 @@ async fn a_body_never_becomes_a_request() {
 #[tokio::test]
 async fn requests_that_come_together_are_answered_in_turn() {
     let server = program!().serve(&[]);
-    let one = "GET /health HTTP/1.1\r\nHost: a\r\nX-Request-Id: 1\r\n\r\n";
+    let one = "GET /health HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: 1\r\n\r\n";
     let bad = "GET /health HTTP/1.1\r\n\r\n";
     let answer = server.raw(format!("{one}{one}{bad}{one}")).await;
     let codes: Vec<&str> = answer
@@ -92,11 +93,14 @@ async fn requests_that_come_together_are_answered_in_turn() {
 async fn heads_have_their_limits() {
     let server = program!().serve(&[]);
     let many = "a: b\r\n".repeat(101);
-    refused(&server.raw(format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n")).await, 431);
+    refused(&server.raw(format!("GET / HTTP/1.1\r\nHost: localhost\r\n{many}\r\n")).await, 431);
     let large = "x".repeat(1 << 20);
-    refused(&server.raw(format!("GET / HTTP/1.1\r\nHost: a\r\nx: {large}\r\n\r\n")).await, 431);
+    refused(
+        &server.raw(format!("GET / HTTP/1.1\r\nHost: localhost\r\nx: {large}\r\n\r\n")).await,
+        431,
+    );
     let long = "x".repeat(70_000);
-    refused(&server.raw(format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n")).await, 414);
+    refused(&server.raw(format!("GET /{long} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await, 414);
 }
 
 #[tokio::test]
@@ -114,7 +118,7 @@ async fn a_slow_head_is_given_up() {
 async fn a_quiet_connection_is_closed_after_a_while() {
     let server = impatient();
     let mut stream = server.connect().await;
-    stream.write_all(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let answer = read_to_end(&mut stream).await;
     assert_eq!(status(&answer), 200);
     assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
@@ -124,7 +128,7 @@ async fn a_quiet_connection_is_closed_after_a_while() {
 async fn a_slow_body_is_given_up() {
     let server = impatient();
     let mut stream = server.connect().await;
-    let head = "POST /api/v1/inventory/acme/register HTTP/1.1\r\nHost: a\r\n\
+    let head = "POST /api/v1/inventory/acme/register HTTP/1.1\r\nHost: localhost\r\n\
                 Content-Length: 100000\r\n\r\n{\"name\":";
     stream.write_all(head.as_bytes()).await.unwrap();
     refused(&read_to_end(&mut stream).await, 408);
@@ -136,7 +140,7 @@ async fn a_body_shorter_than_its_length_is_refused_and_leaves_nothing() {
     let mut stream = server.connect().await;
     let body = r#"{"name":"web","version":"1.0"}"#;
     let head = format!(
-        "POST /api/v1/inventory/acme/register HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}",
+        "POST /api/v1/inventory/acme/register HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
         body.len() + 10
     );
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -151,13 +155,13 @@ async fn connections_over_the_limit_are_turned_away() {
     let mut kept = Vec::new();
     for _ in 0..2 {
         let mut stream = server.connect().await;
-        stream.write_all(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
         let mut start = [0; 12];
         stream.read_exact(&mut start).await.unwrap();
         assert_eq!(&start, b"HTTP/1.1 200");
         kept.push(stream);
     }
-    let answer = server.raw("GET /health HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let answer = server.raw("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert_eq!(status(&answer), 503);
     assert!(answer.contains("Retry-After: 1"), "{answer}");
 }
