@@ -25,7 +25,6 @@ main() {
     if [ "$wish" = test ]; then
         component rustfmt fmt rustfmt-web
         component clippy clippy rust-web-clippy
-        has curl || apt_or_die "curl is missing, which the example takes" curl ca-certificates
     fi
     wasm
 }

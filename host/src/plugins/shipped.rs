@@ -27,9 +27,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shipped_plugin_is_a_component_with_its_own_digest() {
-        let policy = shipped("policy-rbac").expect("it is shipped");
-        assert_eq!(&policy.component[..8], b"\0asm\x0d\0\x01\0");
-        assert_eq!(hex::encode(Sha256::digest(policy.component)), policy.sha256);
+    fn every_shipped_plugin_is_a_component_with_its_own_digest() {
+        let names = ["deployer-local", "hook-webhook", "policy-rbac", "template-mustache"];
+        assert!(names.iter().all(|it| shipped(it).is_some()), "one of {names:?} is not shipped");
+        for plugin in SHIPPED {
+            assert_eq!(&plugin.component[..8], b"\0asm\x0d\0\x01\0", "{}", plugin.name);
+            assert_eq!(hex::encode(Sha256::digest(plugin.component)), plugin.sha256);
+        }
     }
 }
