@@ -84,6 +84,23 @@ async fn a_hook_that_fails_again_and_again_is_left_alone_for_a_while() {
     assert!(error.to_string().contains("failed too often"), "{error}");
 }
 
+#[tokio::test]
+async fn what_is_too_large_for_a_hook_is_refused_and_takes_it_from_nobody() {
+    let (_host, plugins) = runtime().await;
+    let mut hook = guest::passing_hook();
+    hook.limits.transfer_bytes = Some(1 << 10);
+    let set = plugins.build(vec![hook]).await.unwrap();
+    for _ in 0..10 {
+        let mut large = operation("a", &format!("\"{}\"", "x".repeat(600)));
+        large.previous = Some(large.object.clone());
+        let error = set.review(large).await.err().unwrap().to_string();
+        let names =
+            "the object is too large for it, with 1204 bytes (limit `transfer_bytes` is 1024)";
+        assert!(error.contains(names), "{error}");
+    }
+    set.review(operation("a", "{}")).await.unwrap();
+}
+
 fn event(sequence: u64) -> Event {
     Event {
         id: format!("event-{sequence}"),

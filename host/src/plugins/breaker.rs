@@ -1,17 +1,18 @@
 //! Keeps a binding that fails again and again from being asked each time.
 //!
 //! Five failures in a row open it for a second; then one call is let through, and
-//! each further failure doubles the wait, up to a minute. A "no" is no failure.
+//! each further failure doubles the wait, up to a minute. A "no" is no failure, and
+//! running out of room for the data of one call does not count as one: one caller's
+//! hostile input must not take the answer from all others.
 //!
-//! Policies and renderers have none: a call of theirs costs milliseconds at most,
-//! and one caller's hostile input must not take the answer from all others.
+//! Policies and renderers have none: a call of theirs costs milliseconds at most.
 
 use std::{
     sync::Mutex,
     time::{Duration, Instant},
 };
 
-use super::{Kind, failure::Failure};
+use super::{Kind, failure::Failure, limits::Limit};
 
 const FAILURES_TO_OPEN: u32 = 5;
 const OPEN_FIRST: Duration = Duration::from_secs(1);
@@ -46,6 +47,7 @@ impl Breaker {
         match result {
             _ if self.off => {}
             Ok(_) => self.succeeded(),
+            Err(Failure::Limit(Limit::Memory(_) | Limit::Transfer(_) | Limit::Object { .. })) => {}
             Err(_) => self.failed(Instant::now()),
         }
     }
@@ -114,6 +116,20 @@ mod tests {
             breaker.failed(start);
         }
         assert!(breaker.enter_at(|| start + OPEN_MAX).is_ok());
+    }
+
+    #[test]
+    fn what_the_size_of_the_input_decides_does_not_open_it() {
+        let breaker = Breaker::default();
+        for _ in 0..100 {
+            breaker.leave::<()>(&Err(Failure::Limit(Limit::Memory(1))));
+            breaker.leave::<()>(&Err(Failure::Limit(Limit::Transfer(1))));
+        }
+        assert!(breaker.enter().is_ok());
+        for _ in 0..5 {
+            breaker.leave::<()>(&Err(Failure::Trap("it trapped".into())));
+        }
+        assert!(breaker.enter().is_err());
     }
 
     #[test]

@@ -18,6 +18,11 @@ pub(super) const HOST_CALLS_MAX: u32 = 10_000;
 pub(super) const LOG_BYTES_MAX: usize = 1 << 20;
 /// Log lines kept of one call, at most.
 pub(super) const LOG_LINES_MAX: u32 = 1_000;
+/// Data of one call in either direction, at most: what the boundary can count, and
+/// more than any guest can hold.
+pub(super) const TRANSFER_BYTES_MAX: u64 = 1 << 30;
+/// Time of one call, at most: a day.
+pub(super) const TIME_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 /// A deployer's handle, at most.
 pub(super) const HANDLE_BYTES_MAX: usize = 64 << 10;
 
@@ -28,11 +33,11 @@ pub(super) const HANDLE_BYTES_MAX: usize = 64 << 10;
 pub struct Limits {
     /// Memory of a guest, summed over all of its memories; at most 64 MiB.
     pub memory_bytes: Option<u64>,
-    /// Computing time of a call; waiting for the host is not counted.
+    /// Computing time of a call, at most a day; waiting for the host is not counted.
     pub guest_ms: Option<u64>,
-    /// Time of a call by the clock on the wall. Hooks and deployers only.
+    /// Time of a call by the clock on the wall; at most a day. Hooks and deployers only.
     pub wall_ms: Option<u64>,
-    /// Bytes that a call may carry over the boundary in either direction.
+    /// Bytes that a call may carry over the boundary in either direction; at most 1 GiB.
     pub transfer_bytes: Option<u64>,
     /// The component's size.
     pub component_bytes: Option<u64>,
@@ -59,11 +64,13 @@ impl Effective {
             Kind::Deployer => (2_000, 60_000, 4 << 20),
         };
         let memory = limits.memory_bytes.unwrap_or(32 << 20).min(MEMORY_BYTES_MAX as u64);
+        let transfer = limits.transfer_bytes.unwrap_or(transfer_bytes).min(TRANSFER_BYTES_MAX);
+        let wall = limits.wall_ms.unwrap_or(wall_ms).min(TIME_MS_MAX);
         Effective {
             memory_bytes: memory as usize,
-            guest: Duration::from_millis(limits.guest_ms.unwrap_or(guest_ms)),
-            wall: Duration::from_millis(limits.wall_ms.unwrap_or(wall_ms)),
-            transfer_bytes: limits.transfer_bytes.unwrap_or(transfer_bytes) as usize,
+            guest: Duration::from_millis(limits.guest_ms.unwrap_or(guest_ms).min(TIME_MS_MAX)),
+            wall: Duration::from_millis(wall),
+            transfer_bytes: transfer as usize,
             component_bytes: limits.component_bytes.unwrap_or(8 << 20) as usize,
         }
     }
@@ -84,6 +91,8 @@ pub(super) enum Limit {
     HostCalls,
     /// Bytes over the boundary.
     Transfer(usize),
+    /// Bytes of the object, before a guest is made for it.
+    Object { bytes: usize, limit: usize },
     /// Stack.
     Stack,
     /// Bytes of randomness in one call.
@@ -111,6 +120,10 @@ impl fmt::Display for Limit {
             Limit::Transfer(it) => {
                 write!(f, "its data is too large (limit `transfer_bytes` is {it})")
             }
+            Limit::Object { bytes, limit } => write!(
+                f,
+                "the object is too large for it, with {bytes} bytes (limit `transfer_bytes` is {limit})"
+            ),
             Limit::Stack => f.write_str("it ran out of stack (the limit is 262144 bytes)"),
             Limit::Random(it) => {
                 write!(f, "it asked for {it} random bytes at once (the limit is 65536)")
@@ -120,3 +133,25 @@ impl fmt::Display for Limit {
 }
 
 impl error::Error for Limit {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_operator_sets_too_high_is_cut_to_what_can_be_counted() {
+        let huge = Some(u64::MAX);
+        let limits = Limits {
+            memory_bytes: huge,
+            guest_ms: huge,
+            wall_ms: huge,
+            transfer_bytes: huge,
+            component_bytes: huge,
+        };
+        let it = Effective::of(Kind::Deployer, &limits);
+        assert!(std::time::Instant::now().checked_add(it.wall).is_some());
+        assert_eq!(it.guest, it.wall);
+        assert!(u32::try_from(it.transfer_bytes).is_ok());
+        assert_eq!(it.memory_bytes, MEMORY_BYTES_MAX);
+    }
+}

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use json_patch::PatchOperation;
+use serde_json::Value;
+
 use super::{
     bound::{Bound, Linked},
     failure::Failure,
+    limits::Limit,
     meter::Function,
 };
 
@@ -36,6 +40,9 @@ const WARNINGS_MAX: usize = 100;
 const WARNING_CHARS_MAX: usize = 1_000;
 /// Steps of a patch, at most.
 const PATCH_STEPS_MAX: usize = 10_000;
+/// How deep a patch may nest an object: what reads, writes or drops one goes down
+/// by recursion.
+const DEPTH_MAX: usize = 100;
 
 /// A hook in force.
 pub(super) struct ValidatingHook {
@@ -97,6 +104,7 @@ impl ValidatingHook {
     }
 
     async fn verdict(&self, operation: &Operation) -> Result<Verdict, Failure> {
+        self.check_size(operation)?;
         let wall = self.bound.limits.wall;
         self.bound
             .hosted(Function::Review, wall, |mut store| async move {
@@ -112,6 +120,17 @@ impl ValidatingHook {
             })
             .await
     }
+
+    /// Refuses what is too large to be shown to it, before the breaker is asked: the
+    /// size is the caller's doing, and no failure of the plugin.
+    fn check_size(&self, operation: &Operation) -> Result<(), Failure> {
+        let bytes = operation.object.len() + operation.previous.as_ref().map_or(0, String::len);
+        let limit = self.bound.limits.transfer_bytes;
+        if bytes > limit {
+            return Err(Failure::Limit(Limit::Object { bytes, limit }));
+        }
+        Ok(())
+    }
 }
 
 /// The object with an RFC 6902 patch applied to it.
@@ -124,24 +143,54 @@ fn patched(object: &str, patch: &str, bytes_max: usize) -> Result<String, String
             patch.0.len()
         ));
     }
-    let mut value: serde_json::Value =
+    let mut value: Value =
         serde_json::from_str(object).map_err(|it| format!("the object is not JSON: {it}"))?;
-    let mut copied_bytes = 0;
+    let mut taken_bytes = 0;
     for step in &patch.0 {
-        // Copying the whole into a part of itself doubles it each time.
-        if let json_patch::PatchOperation::Copy(copy) = step {
-            let part = value.pointer(copy.from.as_str());
-            copied_bytes += part.map_or(0, |it| it.to_string().len());
-            if copied_bytes > bytes_max {
+        if let Some((part, is_taken, depth)) = put(&value, step) {
+            // Copying the whole into a part of itself doubles it each time, and what
+            // is taken has to be walked through each time to see how deep it is.
+            if is_taken {
+                taken_bytes += part.to_string().len();
+            }
+            if taken_bytes > bytes_max {
                 return Err(format!(
                     "its patch copies too much (limit `transfer_bytes` is {bytes_max})"
                 ));
+            }
+            if DEPTH_MAX.checked_sub(depth).is_none_or(|left| nests_beyond(part, left)) {
+                return Err(format!("its patch nests the object deeper than {DEPTH_MAX} levels"));
             }
         }
         json_patch::patch(&mut value, std::slice::from_ref(step))
             .map_err(|it| format!("its patch cannot be applied: {it}"))?;
     }
     Ok(value.to_string())
+}
+
+/// What a step puts somewhere, whether it takes it out of the object itself, and how
+/// deep the place lies.
+fn put<'a>(object: &'a Value, step: &'a PatchOperation) -> Option<(&'a Value, bool, usize)> {
+    let taken = |from: &str| object.pointer(from);
+    match step {
+        PatchOperation::Add(it) => Some((&it.value, false, it.path.count())),
+        PatchOperation::Replace(it) => Some((&it.value, false, it.path.count())),
+        PatchOperation::Copy(it) => Some((taken(it.from.as_str())?, true, it.path.count())),
+        // What moves no further down can only get shallower.
+        PatchOperation::Move(it) if it.path.count() <= it.from.count() => None,
+        PatchOperation::Move(it) => Some((taken(it.from.as_str())?, true, it.path.count())),
+        PatchOperation::Remove(_) | PatchOperation::Test(_) => None,
+    }
+}
+
+/// Whether a value has more than so many levels of lists and objects in each other.
+fn nests_beyond(value: &Value, levels: usize) -> bool {
+    let beyond = |it: &Value| nests_beyond(it, levels - 1);
+    match value {
+        Value::Array(items) => levels == 0 || items.iter().any(beyond),
+        Value::Object(fields) => levels == 0 || fields.values().any(beyond),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -177,5 +226,37 @@ mod tests {
             (0..100).map(|it| format!(r#"{{"op":"copy","from":"","path":"/k{it}"}}"#)).collect();
         let why = patched(r#"{"a":1}"#, &format!("[{}]", copies.join(",")), 1 << 16).unwrap_err();
         assert!(why.contains("copies too much"), "{why}");
+    }
+
+    fn deep(patch: &[String]) -> Result<String, String> {
+        patched(r#"{"a":{},"b":[]}"#, &format!("[{}]", patch.join(",")), 1 << 24)
+    }
+
+    #[test]
+    fn a_patch_that_nests_the_object_again_and_again_is_stopped() {
+        let copies: Vec<String> =
+            (0..200).map(|_| r#"{"op":"copy","from":"/a","path":"/a/a"}"#.to_owned()).collect();
+        assert!(deep(&copies[..98]).is_ok(), "a hundred levels are allowed");
+        let moves = [
+            r#"{"op":"copy","from":"/a","path":"/c"}"#,
+            r#"{"op":"move","from":"/c","path":"/a/a"}"#,
+        ];
+        let moves: Vec<String> =
+            moves.iter().map(|it| (*it).to_owned()).cycle().take(400).collect();
+        let sixty = format!("{}{}", "[".repeat(60), "]".repeat(60));
+        let adds = |op: &str, last: &str| {
+            let path = "/0".repeat(59);
+            vec![
+                format!(r#"{{"op":"replace","path":"/b","value":{sixty}}}"#),
+                format!(r#"{{"op":"{op}","path":"/b{path}{last}","value":{sixty}}}"#),
+            ]
+        };
+        for patch in [copies, moves, adds("add", "/-"), adds("replace", "")] {
+            let why = deep(&patch).unwrap_err();
+            assert!(why.contains("deeper than 100 levels"), "{why}");
+        }
+        let path = "/a".repeat(5_000);
+        let far = format!(r#"{{"op":"add","path":"{path}","value":1}}"#);
+        assert!(deep(&[far]).unwrap_err().contains("deeper than 100 levels"));
     }
 }
