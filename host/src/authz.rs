@@ -1,12 +1,12 @@
 //! May this caller do this? Asked by each handler before it does anything.
 //!
-//! An operation takes a [`Permit`], and only [`authorize`] makes one for a
-//! request, so the compiler checks that the policy was asked. The engine's own
-//! background work has [`Permit::system`].
+//! An operation takes a [`Permit`], and only [`authorize`] makes one, so the compiler
+//! checks that the policy was asked. The engine's own background work goes on with
+//! what was allowed before, under the record of it.
 
 use std::{
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    sync::{Arc, Mutex},
+    time::SystemTime,
 };
 
 use serde_json::Value;
@@ -15,14 +15,16 @@ use crate::{
     app::App,
     capabilities::address,
     error::{Error, Result},
-    plugins::{PluginSet, policy::Question, validating_hook::Operation},
+    plugins::{PluginSet, Reviewed, policy::Question, validating_hook::Operation},
     store::Audit,
 };
 
 pub use crate::plugins::types::{Label, Principal, PrincipalKind, RequestInfo, Target};
 
+/// Warnings that one request gathers, at most; the rest is only logged.
+const WARNINGS_MAX: usize = 20;
+
 /// Who is calling and what came with the call. Made once a request.
-#[derive(Clone)]
 pub struct Caller {
     /// Who, as the API layer found out.
     pub principal: Principal,
@@ -32,6 +34,25 @@ pub struct Caller {
     pub request: RequestInfo,
     /// The plugins in force when the request began; it keeps them to its end.
     pub plugins: Arc<PluginSet>,
+    /// What the before-hooks want the caller to know, to go out with the answer.
+    pub warnings: Warnings,
+}
+
+/// Warnings for the caller of one request.
+#[derive(Default)]
+pub struct Warnings(Mutex<Vec<String>>);
+
+impl Warnings {
+    /// Takes what was gathered.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().expect("nothing panics under this lock"))
+    }
+
+    fn add(&self, warnings: Vec<String>) {
+        let mut gathered = self.0.lock().expect("nothing panics under this lock");
+        let left = WARNINGS_MAX.saturating_sub(gathered.len());
+        gathered.extend(warnings.into_iter().take(left));
+    }
 }
 
 /// Shows that the policy was asked and said yes.
@@ -95,85 +116,72 @@ pub async fn authorize(
 }
 
 impl Permit {
-    /// The permit of the server's own background work, which no caller asked for:
-    /// it goes on with what was allowed before.
-    pub fn system(app: &App, action: &'static str, target: Target) -> Permit {
-        let received_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let caller = Caller {
-            principal: Principal {
-                id: "system:engine".to_owned(),
-                kind: PrincipalKind::Service,
-                groups: Vec::new(),
-                roles: Vec::new(),
-                claims: Vec::new(),
-            },
-            token: String::new(),
-            request: RequestInfo {
-                id: String::new(),
-                trace_parent: None,
-                remote: None,
-                method: String::new(),
-                path: String::new(),
-                received_at: received_at.as_millis() as u64,
-            },
-            plugins: app.plugins.set(),
-        };
-        Permit {
-            caller: Arc::new(caller),
-            action,
-            target,
-            policy_digest: String::new(),
-            at: SystemTime::now(),
-            _only_authorize_makes_one: (),
-        }
-    }
-
     /// What the audit record of a change under this permit says.
     pub fn audit(&self) -> Audit {
         audit(&self.caller, self.action, &self.target, self.policy_digest.clone())
     }
 
-    /// Puts the object to the before-hooks of the action: the object as they leave
-    /// it, and their warnings. `previous` is what is stored now, if anything. A no
-    /// is [`Error::Refused`], and leaves an audit record.
-    pub async fn review(
+    /// Puts a thing to the before-hooks of the action, as `object`, and gives it as
+    /// they leave it. `previous` is what is stored now, if anything. A no is
+    /// [`Error::Refused`], and leaves an audit record.
+    ///
+    /// `read` makes the thing of a changed object, or says why it cannot be what was
+    /// asked about: the fault of the hook that changed it last.
+    pub async fn reviewed<T>(
         &self,
         app: &App,
+        thing: T,
         object: Value,
         previous: Option<Value>,
-    ) -> Result<(Value, Vec<String>)> {
-        let plugins = &self.caller.plugins;
-        if !plugins.has_before_hooks(self.action) {
-            return Ok((object, Vec::new()));
+        read: impl FnOnce(Value, &T) -> Result<T, String>,
+    ) -> Result<T> {
+        if !self.caller.plugins.has_before_hooks(self.action) {
+            return Ok(thing);
         }
+        let reviewed = self.review(app, &object, previous).await?;
+        for warning in &reviewed.warnings {
+            tracing::warn!(action = self.action, resource = resource(&self.target), "{warning}");
+        }
+        self.caller.warnings.add(reviewed.warnings);
+        match reviewed.changed_by {
+            Some(plugin) if reviewed.object != object => {
+                let amended = read(reviewed.object, &thing).map_err(|why| Error::Plugin {
+                    plugin,
+                    message: format!("what it made of the object cannot be: {why}"),
+                    source: None,
+                });
+                self.note_refusal(app, &amended).await;
+                amended
+            }
+            _ => Ok(thing),
+        }
+    }
+
+    async fn review(&self, app: &App, object: &Value, previous: Option<Value>) -> Result<Reviewed> {
         let request = &self.caller.request;
-        let from_request = !request.id.is_empty();
         let operation = Operation {
-            id: match from_request {
-                true => request.id.clone(),
-                false => uuid::Uuid::new_v4().to_string(),
-            },
+            id: request.id.clone(),
             action: self.action.to_owned(),
             target: self.target.clone(),
             actor: self.caller.principal.clone(),
-            request: from_request.then(|| request.clone()),
+            request: Some(request.clone()),
             dry_run: false,
             object: object.to_string(),
             previous: previous.map(|it| it.to_string()),
         };
-        match plugins.review(operation).await {
-            Ok(reviewed) => {
-                note_passed(app, || self.audit(), &reviewed.passed).await;
-                Ok((reviewed.object, reviewed.warnings))
-            }
-            Err(refusal) => {
-                if matches!(refusal, Error::Refused { .. } | Error::Plugin { .. })
-                    && let Err(error) = app.store.refused(self.audit(), refusal.to_string()).await
-                {
-                    tracing::error!(%error, "the audit record of a refusal could not be kept");
-                }
-                Err(refusal)
-            }
+        let reviewed = self.caller.plugins.review(operation).await;
+        if let Ok(reviewed) = &reviewed {
+            note_passed(app, || self.audit(), &reviewed.passed).await;
+        }
+        self.note_refusal(app, &reviewed).await;
+        reviewed
+    }
+
+    /// Leaves an audit record where a hook, or a hook's failure, ended the request.
+    async fn note_refusal<T>(&self, app: &App, result: &Result<T>) {
+        let Err(refusal @ (Error::Refused { .. } | Error::Plugin { .. })) = result else { return };
+        if let Err(error) = app.store.refused(self.audit(), refusal.to_string()).await {
+            tracing::error!(%error, "the audit record of a refusal could not be kept");
         }
     }
 }

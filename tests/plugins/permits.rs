@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chandlery::{
-    authz::{self, Caller, Permit, RequestInfo},
+    authz::{self, Caller, RequestInfo, Warnings},
     error::Error,
     plugins::{Binding, FailMode, Kind},
     store::audit,
@@ -30,6 +30,7 @@ async fn host_and_caller(id: &str, bindings: Vec<Binding>) -> (Host, Arc<Caller>
             received_at: 1,
         },
         plugins: host.app.plugins.set(),
+        warnings: Warnings::default(),
     };
     (host, Arc::new(caller))
 }
@@ -82,7 +83,7 @@ async fn a_failure_that_the_operator_lets_pass_is_audited() {
     let (host, caller) = host_and_caller("user:ana", vec![guest::allow_all(), policy, hook]).await;
 
     let permit = authz::authorize(&host.app, &caller, "release:read", target()).await.unwrap();
-    permit.review(&host.app, json!({}), None).await.unwrap();
+    permit.reviewed(&host.app, (), json!({}), None, |_, _| Ok(())).await.unwrap();
 
     let audited = audited(&host).await;
     for part in ["passed-open", "plugin `second` failed", "plugin `advice` failed"] {
@@ -137,9 +138,11 @@ async fn a_review_gives_the_object_as_the_hooks_leave_it() {
     let bindings = vec![guest::allow_all(), guest::patching_hook(patch), guest::warning_hook()];
     let (host, caller) = host_and_caller("user:ana", bindings).await;
     let permit = authz::authorize(&host.app, &caller, "package:upload", target()).await.unwrap();
-    let (object, warnings) = permit.review(&host.app, json!({"name": "web"}), None).await.unwrap();
+    let web = json!({"name": "web"});
+    let read = |object, _: &_| Ok(object);
+    let object = permit.reviewed(&host.app, web.clone(), web, None, read).await.unwrap();
     assert_eq!(object, json!({"name": "web", "team": "a"}));
-    assert_eq!(warnings, ["mind the gap"]);
+    assert_eq!(caller.warnings.take(), ["mind the gap"]);
 }
 
 #[tokio::test]
@@ -147,14 +150,22 @@ async fn a_hooks_refusal_is_audited() {
     let bindings = vec![guest::allow_all(), guest::refusing_hook()];
     let (host, caller) = host_and_caller("user:ana", bindings).await;
     let permit = authz::authorize(&host.app, &caller, "package:upload", target()).await.unwrap();
-    let error = permit.review(&host.app, json!({}), None).await.err().unwrap();
+    let review = permit.reviewed(&host.app, (), json!({}), None, |_, _| Ok(()));
+    let error = review.await.err().unwrap();
     assert!(matches!(error, Error::Refused { .. }), "{error}");
     assert!(audited(&host).await.contains("too much"));
 }
 
 #[tokio::test]
-async fn the_engines_own_work_needs_no_policy() {
-    let (host, _) = host_and_caller("user:ana", vec![guest::deny_all()]).await;
-    let permit = Permit::system(&host.app, "release:install", target());
-    assert_eq!(permit.audit().actor, "system:engine");
+async fn what_cannot_be_is_the_fault_of_the_hook_that_changed_it() {
+    let patch = r#"[{"op":"add","path":"/team","value":"a"}]"#;
+    let bindings = vec![guest::allow_all(), guest::patching_hook(patch), guest::warning_hook()];
+    let (host, caller) = host_and_caller("user:ana", bindings).await;
+    let permit = authz::authorize(&host.app, &caller, "package:upload", target()).await.unwrap();
+    let read = |_, _: &()| Err("no teams here".to_owned());
+    let error = permit.reviewed(&host.app, (), json!({}), None, read).await.err().unwrap();
+    let Error::Plugin { plugin, message, .. } = error else { panic!("{error}") };
+    assert_eq!(plugin, "patching-hook");
+    assert!(message.ends_with("no teams here"), "{message}");
+    assert!(audited(&host).await.contains("no teams here"));
 }

@@ -10,11 +10,11 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use axum::http::{HeaderMap, request::Parts};
+use axum::http::{HeaderMap, HeaderValue, header, request::Parts};
 
 use crate::{
     app::App,
-    authz::{Caller, Principal, PrincipalKind, RequestInfo},
+    authz::{Caller, Principal, PrincipalKind, RequestInfo, Warnings},
 };
 
 /// The address of the client, put beside each request by the accept loop.
@@ -29,6 +29,7 @@ pub(super) struct RequestId(pub(super) String);
 pub(super) const REQUEST_ID: &str = "x-request-id";
 
 const REQUEST_ID_BYTES_MAX: usize = 128;
+const WARNING_CHARS_MAX: usize = 200;
 
 impl RequestId {
     /// Takes the client's, or makes one.
@@ -60,7 +61,32 @@ pub(super) fn caller(app: &App, parts: &mut Parts, id: &RequestId) -> Arc<Caller
             received_at: now_ms(),
         },
         plugins: app.plugins.set(),
+        warnings: Warnings::default(),
     })
+}
+
+/// Puts what the before-hooks want the caller to know into the answer's head, a
+/// `Warning` each.
+pub(super) fn warn(caller: &Caller, headers: &mut HeaderMap) {
+    for warning in caller.warnings.take() {
+        headers.append(header::WARNING, warning_of(&warning));
+    }
+}
+
+/// `299 chandlery "TEXT"`, cut to what a head has room for. A head is plain ASCII:
+/// what is not is shown as `?`.
+fn warning_of(text: &str) -> HeaderValue {
+    let mut value = String::from("299 chandlery \"");
+    for it in text.chars().take(WARNING_CHARS_MAX) {
+        match it {
+            '"' | '\\' => value.extend(['\\', it]),
+            ' '..='~' => value.push(it),
+            it if it.is_whitespace() => value.push(' '),
+            _ => value.push('?'),
+        }
+    }
+    value.push('"');
+    HeaderValue::from_str(&value).expect("visible ASCII makes a header")
 }
 
 fn anonymous() -> Principal {
@@ -118,6 +144,13 @@ mod tests {
     fn request_ids_of_our_own_differ() {
         let none = HeaderMap::new();
         assert_ne!(RequestId::of(&none), RequestId::of(&none));
+    }
+
+    #[test]
+    fn a_warning_is_one_quoted_line_whatever_a_hook_says() {
+        assert_eq!(warning_of("mind the gap"), r#"299 chandlery "mind the gap""#);
+        assert_eq!(warning_of("a \"b\" \\\r\nX: ü"), r#"299 chandlery "a \"b\" \\  X: ?""#);
+        assert!(warning_of(&"\"".repeat(1_000)).len() < 450);
     }
 
     #[test]

@@ -90,12 +90,13 @@ impl Api {
             return too_much(family, parts.uri.path());
         };
         let caller = caller::caller(&self.app, &mut parts, id);
-        parts.extensions.insert(caller);
+        parts.extensions.insert(caller.clone());
 
         let path = parts.uri.path().to_owned();
         let (body, progress) = body::paced(body, &self.app.config);
         let request = Request::from_parts(parts, body);
-        let answer = infallible(self.routes.clone().oneshot(request).await);
+        let mut answer = infallible(self.routes.clone().oneshot(request).await);
+        caller::warn(&caller, answer.headers_mut());
         match progress.trouble() {
             // Its own words are better, as long as they are to the point.
             Some(trouble) if answer.status() == trouble.status() => closing(answer),

@@ -80,7 +80,8 @@ pub async fn upload(
         uploaded_at: rfc3339(permit.at),
     };
     let object = json!({ "sha256": package.sha256, "size": package.size });
-    permit.review(app, object.clone(), None).await?;
+    let fixed = |_, _: &()| Err("the bytes of a package stay as they are".to_owned());
+    permit.reviewed(app, (), object.clone(), None, fixed).await?;
     let told = Announcement::of(permit, Some(object));
 
     let work = move |change: &mut dyn Change| {

@@ -45,6 +45,8 @@ pub struct Decided {
 pub struct Reviewed {
     /// The object as they leave it.
     pub object: serde_json::Value,
+    /// The binding that changed it last; `None` where none did.
+    pub changed_by: Option<String>,
     /// What they want the caller to know.
     pub warnings: Vec<String>,
     /// The failures that a fail mode of `open` let pass.
@@ -129,11 +131,15 @@ impl PluginSet {
     pub async fn review(&self, mut operation: Operation) -> Result<Reviewed> {
         let mut warnings = Vec::new();
         let mut passed = Vec::new();
+        let mut changed_by = None;
         for hook in self.before_hooks.iter().filter(|it| it.wants(&operation.action)) {
             match hook.review(&operation).await {
                 Ok(Ok(reviewed)) => {
                     warnings.extend(reviewed.warnings);
-                    operation.object = reviewed.object.unwrap_or(operation.object);
+                    if let Some(object) = reviewed.object {
+                        operation.object = object;
+                        changed_by = Some(hook.bound.name.clone());
+                    }
                 }
                 Ok(Err(denial)) => {
                     return Err(Error::Refused {
@@ -148,7 +154,7 @@ impl PluginSet {
         }
         let object = serde_json::from_str(&operation.object)
             .map_err(|it| Error::Internal(format!("the reviewed object is not JSON: {it}")))?;
-        Ok(Reviewed { object, warnings, passed })
+        Ok(Reviewed { object, changed_by, warnings, passed })
     }
 
     /// The names of the after-hooks that want to hear of `action`.

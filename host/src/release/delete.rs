@@ -33,7 +33,9 @@ pub async fn delete(app: &Arc<App>, permit: Permit, name: &str) -> Result<Releas
     let work = async move {
         let wanted = name.clone();
         let row = app.store.read(move |view| deployed(view, &wanted)).await?;
-        permit.review(&app, shown(&row.release), Some(shown(&row.release))).await?;
+        let object = shown(&row.release);
+        let fixed = |_, _: &()| Err("what is deleted can only be let pass or kept".to_owned());
+        permit.reviewed(&app, (), object.clone(), Some(object), fixed).await?;
         if row.apps.is_empty() {
             return Ok(row.release);
         }

@@ -174,20 +174,21 @@ async fn reviewed(
     permit: &Permit,
     metadata: PackageMetadata,
 ) -> Result<PackageMetadata> {
-    let (object, warnings) = permit.review(app, json(&metadata)?, None).await?;
-    for warning in warnings {
-        tracing::warn!(package = metadata.name, version = metadata.version, "{warning}");
-    }
-    let wrong = |what: String| Error::Internal(format!("a hook on package:upload {what}"));
-    let reviewed: PackageMetadata = serde_json::from_value(object)
-        .map_err(|it| wrong(format!("left something that is no package: {it}")))?;
-    let is_same = reviewed.name == metadata.name
-        && reviewed.version == metadata.version
-        && reviewed.repository_name == metadata.repository_name;
-    match is_same {
-        true => Ok(reviewed),
-        false => Err(wrong("changed the package's name, version or repository".to_owned())),
-    }
+    let object = json(&metadata)?;
+    let amended = |object, metadata: &PackageMetadata| {
+        let amended: PackageMetadata =
+            serde_json::from_value(object).map_err(|it| format!("it is no package: {it}"))?;
+        let is_same = amended.name == metadata.name
+            && amended.version == metadata.version
+            && amended.repository_name == metadata.repository_name;
+        match is_same {
+            true => Ok(amended),
+            false => {
+                Err("the name, version and repository of a package stay as they are".to_owned())
+            }
+        }
+    };
+    permit.reviewed(app, metadata, object, None, amended).await
 }
 
 fn json(metadata: &PackageMetadata) -> Result<Value> {

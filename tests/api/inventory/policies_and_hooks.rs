@@ -114,11 +114,31 @@ async fn a_before_hook_cannot_make_it_another_or_a_broken_release() {
     for (patch, status) in [
         (r#"[{"op":"replace","path":"/version","value":"4"}]"#, 500),
         (r#"[{"op":"replace","path":"/name","value":"other"}]"#, 500),
-        (r#"[{"op":"replace","path":"/inputs","value":[{"id":"$"}]}]"#, 400),
+        (r#"[{"op":"replace","path":"/inputs","value":[{"id":"$"}]}]"#, 500),
     ] {
         with_plugins(&host, vec![guest::allow_all(), guest::patching_hook(patch)]).await;
         register(&host, "ns", &json!({ "name": "app", "version": "3" })).await.expect(status);
         expect_empty(host.get(&at("/ns/units/app/versions/v3/")).await, 404);
         expect_empty(host.get(&at("/ns/units/app/versions/v4/")).await, 404);
     }
+}
+
+#[tokio::test]
+async fn a_before_hook_cannot_change_the_bytes_of_a_package() {
+    let host = filled().await;
+    let patch = r#"[{"op":"replace","path":"/size","value":7}]"#;
+    with_plugins(&host, vec![guest::allow_all(), guest::patching_hook(patch)]).await;
+    host.upload(&at("/ns/units/app/versions/v2/upload"), b"x").await.expect(500);
+    expect_empty(host.get(&at("/ns/units/app/versions/v2/download")).await, 404);
+}
+
+#[tokio::test]
+async fn a_hooks_warning_reaches_the_caller() {
+    let host = filled().await;
+    with_plugins(&host, vec![guest::allow_all(), guest::warning_hook()]).await;
+    let release = json!({ "name": "app", "version": "3" });
+    let answer = register(&host, "ns", &release).await.expect(200);
+    assert_eq!(answer.header("warning"), r#"299 chandlery "mind the gap""#);
+    let answer = host.get(&at("/ns/units/app/versions/v3/")).await.expect(200);
+    assert_eq!(answer.header("warning"), "");
 }

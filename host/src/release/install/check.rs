@@ -144,28 +144,19 @@ pub(super) async fn find_package(app: &App, wanted: &Wanted) -> Result<PackageRo
 /// Puts the release to the before-hooks. They may change its values or its
 /// manifest; what it is and where it goes was allowed as it is.
 pub(super) async fn review(app: &App, permit: &Permit, release: &Release) -> Result<Release> {
-    let (object, warnings) = permit.review(app, shown(release), None).await?;
-    for warning in warnings {
-        tracing::warn!(release = release.name, "a hook warns: {warning}");
-    }
-    let reviewed: Release = serde_json::from_value(object).map_err(|it| Error::Plugin {
-        plugin: "before-hook".into(),
-        message: format!("what it made of the release is none: {it}"),
-        source: None,
-    })?;
-    let same = reviewed.name == release.name
-        && reviewed.version == release.version
-        && reviewed.platform_name == release.platform_name
-        && reviewed.pkg == release.pkg;
-    match same {
-        true => Ok(reviewed),
-        false => Err(Error::Plugin {
-            plugin: "before-hook".into(),
-            message: "it may change `configValues` and `manifest` of a release, and nothing else"
-                .into(),
-            source: None,
-        }),
-    }
+    let amended = |object, release: &Release| {
+        let amended: Release =
+            serde_json::from_value(object).map_err(|it| format!("it is no release: {it}"))?;
+        let same = amended.name == release.name
+            && amended.version == release.version
+            && amended.platform_name == release.platform_name
+            && amended.pkg == release.pkg;
+        match same {
+            true => Ok(amended),
+            false => Err("only `configValues` and `manifest` of a release may change".to_owned()),
+        }
+    };
+    permit.reviewed(app, release.clone(), shown(release), None, amended).await
 }
 
 fn conflict(message: &str) -> Error {
