@@ -38,6 +38,14 @@ async fn the_last_three_sets_can_be_gone_back_to() {
 }
 
 #[tokio::test]
+async fn there_is_no_way_back_to_the_empty_set_of_the_start() {
+    let (_host, plugins) = runtime().await;
+    plugins.swap(plugins.build(vec![guest::allow_all()]).await.unwrap());
+    assert!(!plugins.rollback());
+    assert!(plugins.set().authorize(&question("user:ana", "a")).unwrap().allowed);
+}
+
+#[tokio::test]
 async fn a_set_that_cannot_be_built_changes_nothing() {
     let (_host, plugins) = runtime().await;
     plugins.swap(plugins.build(vec![guest::allow_all()]).await.unwrap());

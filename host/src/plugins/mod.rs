@@ -147,11 +147,15 @@ impl Plugins {
     }
 
     /// Puts a set in force for the requests that begin from now on. The last three
-    /// are kept for [`Plugins::rollback`].
+    /// are kept for [`Plugins::rollback`], but not the empty one of the start, which
+    /// denies everything.
     pub fn swap(&self, set: PluginSet) {
         let mut earlier = self.shared.earlier.lock().expect("nothing panics in here");
-        earlier.push_front(self.shared.in_force.swap(Arc::new(set)));
-        earlier.truncate(KEPT);
+        let before = self.shared.in_force.swap(Arc::new(set));
+        if !before.is_empty() {
+            earlier.push_front(before);
+            earlier.truncate(KEPT);
+        }
     }
 
     /// Puts the set before this one in force again. False where none is kept.

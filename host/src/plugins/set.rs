@@ -74,6 +74,11 @@ impl PluginSet {
         Ok(())
     }
 
+    /// Whether nothing is in force.
+    pub fn is_empty(&self) -> bool {
+        self.bounds().next().is_none()
+    }
+
     /// Asks the policies, inline. Deny wins, then allow; nobody allows: denied. A
     /// policy that fails has not said yes: unless another denies, its failure is
     /// the answer.

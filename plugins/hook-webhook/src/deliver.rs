@@ -55,16 +55,16 @@ fn tell(
     let response = match post(host, url, &message, timeout_ms) {
         Ok(response) => response,
         Err(failure) => {
-            host.warn(&format!("event `{id}` to `{}`: {}", url.url, failure.why()));
+            host.warn(&format!("event `{id}` to `{}`: {}", url.shown(), failure.why()));
             return (Outcome::Retry(None), matches!(failure, NoAnswer::Failed(_)));
         }
     };
     let outcome = match response.status {
         200..=299 => Outcome::Done,
         408 | 425 | 429 => Outcome::Retry(retry_after_ms(&response, host.now())),
-        status @ 400..=499 => Outcome::Drop(format!("`{}` answered {status}", url.url)),
+        status @ 400..=499 => Outcome::Drop(format!("`{}` answered {status}", url.shown())),
         status => {
-            host.warn(&format!("event `{id}` to `{}`: it answered {status}", url.url));
+            host.warn(&format!("event `{id}` to `{}`: it answered {status}", url.shown()));
             Outcome::Retry(retry_after_ms(&response, host.now()))
         }
     };

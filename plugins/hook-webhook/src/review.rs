@@ -19,7 +19,7 @@ pub(crate) fn review(
     let mut patch = None;
     let body = payload::operation(operation);
     for it in before.iter().filter(|it| it.endpoint.wants(&operation.action)) {
-        let url = &it.endpoint.url;
+        let url = it.endpoint.shown();
         match ask(host, it, operation, &body) {
             Ok(Answer::Allow(more)) => warnings.extend(more),
             Ok(Answer::Deny(denial)) => return Ok(Verdict::Deny(denial)),

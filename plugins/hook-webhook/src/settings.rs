@@ -46,6 +46,16 @@ pub(crate) enum OnFailure {
 }
 
 impl Endpoint {
+    /// The URL's scheme and host, for messages: what comes after them, or before the
+    /// host, may hold a token.
+    pub(crate) fn shown(&self) -> String {
+        let (scheme, rest) = self.url.split_once("://").unwrap_or(("", &self.url));
+        let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
+        let place = &rest[..end];
+        let host = place.rsplit_once('@').map_or(place, |(_, host)| host);
+        format!("{scheme}://{host}")
+    }
+
     /// Whether it is to hear of this action.
     pub(crate) fn wants(&self, action: &str) -> bool {
         self.actions.iter().any(|it| matches(it, action))
@@ -409,5 +419,20 @@ mod tests {
             assert!(!matches(pattern, action), "{pattern}");
         }
         assert!(!matches("ab*ba", "aba"));
+    }
+
+    #[test]
+    fn a_message_shows_no_more_of_a_url_than_its_scheme_and_host() {
+        for (url, shown) in [
+            ("https://in.example.org", "https://in.example.org"),
+            ("https://in.example.org:8443/hook/T0KEN", "https://in.example.org:8443"),
+            ("https://in.example.org?token=T0KEN", "https://in.example.org"),
+            ("https://in.example.org#T0KEN", "https://in.example.org"),
+            ("https://ana:T0KEN@in.example.org/", "https://in.example.org"),
+            ("https://[::1]:80/T0KEN", "https://[::1]:80"),
+        ] {
+            let endpoint = Endpoint { url: url.to_owned(), ..Endpoint::default() };
+            assert_eq!(endpoint.shown(), shown);
+        }
     }
 }
