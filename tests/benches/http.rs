@@ -16,7 +16,7 @@ use chandlery::{
     api::{Answers, Api, Server},
     config::Config,
 };
-use chandlery_tests::{Host, guest};
+use chandlery_tests::Host;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -34,11 +34,12 @@ fn main() {
 }
 
 async fn run() {
-    let shipped =
-        chandlery::config::plugins::bindings(&Config::default()).await.unwrap_or_default();
-    let has_policy = shipped.iter().any(|it| it.kind == chandlery::plugins::Kind::Policy);
-    let policies = if has_policy { shipped } else { vec![guest::allow_all()] };
-    let host = Host::with(policies).await;
+    let shipped = chandlery::config::plugins::bindings(&Config::default()).await;
+    let shipped = shipped.expect("the shipped plugins are built");
+    let policy = shipped.iter().find(|it| it.kind == chandlery::plugins::Kind::Policy);
+    let policy = policy.expect("a policy is among the shipped plugins");
+    println!("policy `{}`", policy.name);
+    let host = Host::with(shipped).await;
     let api = serve(Api::new(host.app.clone())).await;
     registers(api).await;
     reads(api).await;

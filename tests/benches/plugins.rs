@@ -44,11 +44,12 @@ async fn run() {
     runaways(&host).await;
 }
 
-/// The shipped policy, or one of WAT where it was not built.
+/// The shipped policy: what every request pays for.
 async fn policy() -> Binding {
     let shipped = chandlery::config::Config::default();
-    let shipped = chandlery::config::plugins::bindings(&shipped).await.unwrap_or_default();
-    shipped.into_iter().find(|it| it.kind == Kind::Policy).unwrap_or_else(guest::allow_all)
+    let shipped = chandlery::config::plugins::bindings(&shipped).await;
+    let mut shipped = shipped.expect("the shipped plugins are built").into_iter();
+    shipped.find(|it| it.kind == Kind::Policy).expect("a policy is among the shipped plugins")
 }
 
 async fn decisions(set: &PluginSet, policy: &str) {
