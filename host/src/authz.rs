@@ -19,6 +19,10 @@ use crate::{
     store::Audit,
 };
 
+/// How much of a text that a caller chose goes into an audit record, which is kept
+/// for ever.
+const AUDITED_BYTES_MAX: usize = 1024;
+
 pub use crate::plugins::types::{Label, Principal, PrincipalKind, RequestInfo, Target};
 
 /// Warnings that one request gathers, at most; the rest is only logged.
@@ -200,10 +204,15 @@ fn audit(caller: &Caller, action: &str, target: &Target, policy_digest: String) 
         actor: caller.principal.id.clone(),
         token: caller.token.clone(),
         action: action.to_owned(),
-        resource: resource(target),
+        resource: cut(resource(target)),
         policy_digest,
-        request_id: caller.request.id.clone(),
+        request_id: cut(caller.request.id.clone()),
     }
+}
+
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(AUDITED_BYTES_MAX));
+    text
 }
 
 /// `kind/namespace/name/version`, as far as there is something to say.
@@ -246,5 +255,12 @@ mod tests {
         assert_eq!(resource(&target), "release//web");
         target.version = Some("2".into());
         assert_eq!(resource(&target), "release//web/2");
+    }
+
+    #[test]
+    fn what_is_audited_is_cut_at_a_character() {
+        assert_eq!(cut("short".into()), "short");
+        let long = format!("a{}", "ä".repeat(1 << 20));
+        assert_eq!(cut(long).len(), AUDITED_BYTES_MAX - 1);
     }
 }

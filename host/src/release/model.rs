@@ -189,6 +189,11 @@ pub struct InstallRequest {
     pub install_properties: Option<InstallProperties>,
 }
 
+/// What a field of a request says: trimmed, and nothing where that leaves nothing.
+pub fn stated(field: Option<&str>) -> Option<String> {
+    field.map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned)
+}
+
 /// Reads an object or null. Left to itself, serde takes a list for a struct, too.
 fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
     let Some(map) = Option::<Map<String, Value>>::deserialize(from)? else { return Ok(None) };

@@ -18,9 +18,11 @@ use super::{
 use crate::{
     app::App,
     authz::{self, Caller, Label, Target},
+    error::Error,
     release::{
         install,
-        model::InstallRequest,
+        model::{InstallRequest, stated},
+        package::TEXT_CHARS_MAX,
         upload::{self, UploadRequest},
     },
 };
@@ -68,7 +70,7 @@ pub(super) async fn upload(
     let parsing = tokio::task::spawn_blocking(move || body::parse::<UploadBody>(&bytes));
     let body = parsing.await.map_err(|it| Failure::internal(it.to_string()))??;
 
-    let target = package(&body);
+    let target = package(&body)?;
     let permit = authz::authorize(&app, &caller, "package:upload", target).await?;
     let request = UploadRequest {
         name: body.name,
@@ -90,38 +92,103 @@ pub(super) async fn install(
 ) -> Answer {
     let bytes = body::read(request, "body", app.config.limits.json_bytes_max).await?;
     let request: InstallRequest = body::parse(&bytes)?;
-    let target = release(&request);
+    let target = release(&request)?;
     let permit = authz::authorize(&app, &caller, "release:install", target).await?;
     let release = install::install(&app, permit, request).await?;
     view.item(StatusCode::CREATED, &release, &[links::STATUS])
 }
 
-fn release(request: &InstallRequest) -> Target {
+/// The release that is asked for, named as it will be: the policy judges what is
+/// done, not how it is spelt.
+fn release(request: &InstallRequest) -> Result<Target, Failure> {
     let package = request.package_identifier.clone().unwrap_or_default();
     let install = request.install_properties.clone().unwrap_or_default();
-    let label =
-        |key: &str, value: Option<String>| value.map(|value| Label { key: key.to_owned(), value });
+    let name = named("releaseName", install.release_name.as_deref())?;
     let labels = [
-        label("package", package.package_name),
-        label("package-version", package.package_version),
-        label("platform", install.platform_name),
+        ("package", named("packageName", package.package_name.as_deref())?),
+        ("package-version", named("packageVersion", package.package_version.as_deref())?),
+        ("platform", named("platformName", install.platform_name.as_deref())?),
     ];
-    Target {
+    let label = |(key, value): (&str, Option<String>)| {
+        value.map(|value| Label { key: key.to_owned(), value })
+    };
+    Ok(Target {
         kind: "release".to_owned(),
         namespace: String::new(),
-        name: install.release_name.unwrap_or_default(),
+        name: name.unwrap_or_default(),
         version: None,
-        labels: labels.into_iter().flatten().collect(),
+        labels: labels.into_iter().filter_map(label).collect(),
+    })
+}
+
+fn package(body: &UploadBody) -> Result<Target, Failure> {
+    // Not trimmed: the upload takes the repository's name as it is, too.
+    short("repoName", body.repo_name.as_deref())?;
+    let repository = body.repo_name.clone().unwrap_or_default();
+    Ok(Target {
+        kind: "package".to_owned(),
+        namespace: String::new(),
+        name: named("name", body.name.as_deref())?.unwrap_or_default(),
+        version: named("version", body.version.as_deref())?,
+        labels: vec![Label { key: "repository".to_owned(), value: repository }],
+    })
+}
+
+fn named(field: &str, value: Option<&str>) -> Result<Option<String>, Failure> {
+    short(field, value)?;
+    Ok(stated(value))
+}
+
+/// What goes into the question to the policy and into the audit is short.
+fn short(field: &str, value: Option<&str>) -> Result<(), Failure> {
+    match value.is_some_and(|it| it.chars().nth(TEXT_CHARS_MAX).is_some()) {
+        true => Err(Error::Conflict(format!(
+            "`{field}` may have {TEXT_CHARS_MAX} characters, and has more"
+        ))
+        .into()),
+        false => Ok(()),
     }
 }
 
-fn package(body: &UploadBody) -> Target {
-    let repository = body.repo_name.clone().unwrap_or_default();
-    Target {
-        kind: "package".to_owned(),
-        namespace: String::new(),
-        name: body.name.as_deref().unwrap_or_default().trim().to_owned(),
-        version: body.version.as_deref().map(|it| it.trim().to_owned()),
-        labels: vec![Label { key: "repository".to_owned(), value: repository }],
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_policy_is_asked_about_the_names_that_will_be_used() {
+        let request = json!({
+            "packageIdentifier": { "packageName": " log", "packageVersion": " " },
+            "installProperties": { "releaseName": " prod ", "platformName": "default\n" },
+        });
+        let target = release(&serde_json::from_value(request).unwrap()).unwrap();
+        assert_eq!(target.name, "prod");
+        let labels: Vec<_> =
+            target.labels.iter().map(|it| (it.key.as_str(), it.value.as_str())).collect();
+        assert_eq!(labels, [("package", "log"), ("platform", "default")]);
+    }
+
+    #[test]
+    fn a_long_name_is_refused_before_the_policy_is_asked() {
+        let long = "ä".repeat(TEXT_CHARS_MAX + 1);
+        let message = |it: Result<Target, Failure>| format!("{:?}", it.unwrap_err());
+        for field in ["packageName", "packageVersion"] {
+            let request = json!({ "packageIdentifier": { field: long } });
+            let refused = message(release(&serde_json::from_value(request).unwrap()));
+            assert!(refused.contains(field), "{refused}");
+        }
+        for field in ["releaseName", "platformName"] {
+            let request = json!({ "installProperties": { field: long } });
+            let refused = message(release(&serde_json::from_value(request).unwrap()));
+            assert!(refused.contains(field), "{refused}");
+        }
+        for field in ["name", "version", "repoName"] {
+            let refused =
+                message(package(&serde_json::from_value(json!({ field: long })).unwrap()));
+            assert!(refused.contains(field), "{refused}");
+        }
+        let fits = json!({ "name": "ä".repeat(TEXT_CHARS_MAX) });
+        assert!(package(&serde_json::from_value(fits).unwrap()).is_ok());
     }
 }

@@ -1,7 +1,7 @@
 //! What must be right before anything is claimed or started.
 
 use super::*;
-use crate::store::View;
+use crate::{release::model::stated, store::View};
 
 /// The group and the app's name become one name on the platform.
 const APPLICATIONS_MAX: usize = 200;
@@ -28,24 +28,20 @@ impl Wanted {
             identifier.ok_or_else(|| conflict("Package identifier must not be null"))?;
         let PackageIdentifier { package_name, package_version, .. } = identifier;
         let InstallProperties { release_name, platform_name, config_values } = properties;
-        let release =
-            text(release_name).ok_or_else(|| conflict("Release name must not be empty"))?;
+        let release = stated(release_name.as_deref())
+            .ok_or_else(|| conflict("Release name must not be empty"))?;
         let wanted = Wanted {
-            platform: text(platform_name)
+            platform: stated(platform_name.as_deref())
                 .ok_or_else(|| conflict("Platform name must not be empty"))?,
-            package: text(package_name)
+            package: stated(package_name.as_deref())
                 .ok_or_else(|| conflict("Package name must not be empty"))?,
-            version: text(package_version),
+            version: stated(package_version.as_deref()),
             config_values: config_values.clone().unwrap_or_default(),
             release,
         };
         check_name("Release name", &wanted.release)?;
         Ok(wanted)
     }
-}
-
-fn text(text: &Option<String>) -> Option<String> {
-    text.as_deref().map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned)
 }
 
 /// Names end up in URLs, in folders' names and on platforms.
