@@ -84,17 +84,17 @@ pub async fn upload(
     permit.reviewed(app, (), object.clone(), None, fixed).await?;
     let told = Announcement::of(permit, Some(object));
 
+    // What holds the collector off goes with the change and comes back when that is
+    // committed, so that it outlives a client who leaves in between.
     let work = move |change: &mut dyn Change| {
         let release = find_empty(change, &place, &version)?;
         blob_refs::refer(change, &package.sha256, &unit_release_owner(place.key(), &version));
         let release = UnitReleaseRecord { package: Some(package), ..release };
         unit_release_put(change, place.key(), &version, &release);
-        announce(change, &told)
+        announce(change, &told)?;
+        Ok(stored)
     };
-    let done = app.store.write(permit.audit(), work).await;
-    // The collector is held off until the record points at the bytes.
-    drop(stored);
-    done
+    app.store.write(permit.audit(), work).await.map(drop)
 }
 
 fn find_empty(view: &dyn View, place: &UnitPlace, version: &Version) -> Result<UnitReleaseRecord> {

@@ -68,10 +68,11 @@ pub async fn upload(app: &App, permit: Permit, request: UploadRequest) -> Result
 
     let limit_bytes = app.config.limits.package_bytes_max;
     let body = futures::stream::iter([Ok(zip)]);
-    // Held until the record that points at the bytes is durable.
     let stored = app.blobs.put(body, limit_bytes).await?;
     let (sha256, size) = (stored.sha256.clone(), stored.size);
     let audit = permit.audit();
+    // What holds the collector off goes with the change and comes back when that is
+    // committed, so that it outlives a client who leaves in between.
     let kept = app.store.write(audit, move |change| {
         refuse_second(change, &repository, &name, &version)?;
         let repository = match repository.as_str() {
@@ -82,10 +83,9 @@ pub async fn upload(app: &App, permit: Permit, request: UploadRequest) -> Result
         let row = packages::insert(change, metadata, sha256, size)?;
         blob_refs::refer(change, &row.blob_sha256, &packages::blob_owner(row.id));
         outbox::announce(change, &Announcement::of(&permit, Some(json(&row.metadata)?)))?;
-        Ok(row.metadata)
+        Ok((row.metadata, stored))
     });
-    let kept = kept.await?;
-    drop(stored);
+    let (kept, _stored) = kept.await?;
     Ok(kept)
 }
 
