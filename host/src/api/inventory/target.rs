@@ -30,6 +30,11 @@ pub(super) fn unit(place: &UnitPlace) -> Target {
     target("unit", place.namespace.as_str(), place.unit.as_str(), None)
 }
 
+/// What a request calls a unit, and cannot be one.
+pub(super) fn named_unit(namespace: &str, unit: &str) -> Target {
+    target("unit", namespace, unit, None)
+}
+
 /// One version of a unit.
 pub(super) fn version(place: &UnitPlace, version: &str) -> Target {
     target("version", place.namespace.as_str(), place.unit.as_str(), Some(version.to_owned()))

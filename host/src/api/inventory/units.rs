@@ -73,12 +73,14 @@ pub(super) async fn next_version(
     Extension(caller): Extension<Arc<Caller>>,
 ) -> Answer {
     let prefix = parameter(query.as_deref(), "prefix").unwrap_or_default();
-    // A unit that has no proper name has no versions.
-    let Ok(place) = UnitPlace::parse(&namespace, &unit) else {
-        return Ok(plain(format!("{prefix}0")));
+    let place = UnitPlace::parse(&namespace, &unit);
+    let asked = match &place {
+        Ok(place) => target::unit(place),
+        Err(_) => target::named_unit(&namespace, &unit),
     };
-    let permit =
-        authz::authorize(&app, &caller, "inventory:version:next", target::unit(&place)).await?;
+    let permit = authz::authorize(&app, &caller, "inventory:version:next", asked).await?;
+    // A unit that has no proper name has no versions.
+    let Ok(place) = place else { return Ok(plain(format!("{prefix}0"))) };
     Ok(plain(inventory::next_version(&app, &permit, &place, &prefix).await?))
 }
 
