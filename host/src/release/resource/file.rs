@@ -39,9 +39,10 @@ fn path_of(location: &str) -> Result<PathBuf> {
     Ok(PathBuf::from(decoded.into_owned()))
 }
 
-// Where it lies is asked of what was opened, so that no link and no renaming in
-// between can lead elsewhere. What lies outside is told from what is not there by
-// nothing but the configured folders.
+// Where it lies is asked twice: of its path before it is opened, since opening a
+// device or a pipe may do something by itself, and of what was opened, so that no
+// link and no renaming in between can lead elsewhere. What lies outside is told from
+// what is not there by nothing but the configured folders.
 fn open(path: &Path, roots: &[PathBuf]) -> Result<File> {
     let refused = || {
         Error::Conflict(format!(
@@ -53,17 +54,27 @@ fn open(path: &Path, roots: &[PathBuf]) -> Result<File> {
     if roots.is_empty() {
         return Err(refused());
     }
+    let is_below = |real: &Path| roots.iter().any(|it| real.starts_with(it));
+    let no_file = || Error::Conflict(format!("`{}` is no file", path.display()));
+    let found = path.canonicalize();
+    let found = found.map_err(|it| unopened(path, &roots, &it).unwrap_or_else(refused))?;
+    if !is_below(&found) {
+        return Err(refused());
+    }
+    if !found.metadata().is_ok_and(|it| it.is_file()) {
+        return Err(no_file());
+    }
     let flags = OFlags::NONBLOCK.bits() as i32;
-    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(&found);
     let file = opened.map_err(|it| unopened(path, &roots, &it).unwrap_or_else(refused))?;
     let real =
         fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(|_| refused())?;
-    if !roots.iter().any(|it| real.starts_with(it)) {
+    if !is_below(&real) {
         return Err(refused());
     }
     match file.metadata().is_ok_and(|it| it.is_file()) {
         true => Ok(file),
-        false => Err(Error::Conflict(format!("`{}` is no file", path.display()))),
+        false => Err(no_file()),
     }
 }
 
@@ -95,7 +106,11 @@ mod tests {
         }
         let missing = open(&root.join("no"), &roots).unwrap_err().to_string();
         assert!(missing.contains("cannot be read"), "{missing}");
-        assert!(open(&root, &roots).unwrap_err().to_string().contains("is no file"));
+        let socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
+        for odd in [root.clone(), root.join("socket")] {
+            assert!(open(&odd, &roots).unwrap_err().to_string().contains("is no file"));
+        }
+        drop(socket);
         assert!(open(&root.join("web.jar"), &[]).unwrap_err().to_string().contains("file_roots"));
     }
 

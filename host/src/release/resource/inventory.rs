@@ -8,7 +8,7 @@ use crate::{
     app::App,
     authz::{self, Caller, Permit, Target},
     error::{Error, Result},
-    inventory::{UnitPlace, VersionQuery, package, resolve},
+    inventory::{UnitPlace, Version, VersionQuery, package, resolve},
 };
 
 /// What an address of the inventory begins with.
@@ -23,8 +23,10 @@ pub(super) async fn fetch(app: &App, caller: &Arc<Caller>, location: &str) -> Re
     };
     let place = UnitPlace::parse(namespace, unit)?;
     let found = resolve(app, &place, VersionQuery::parse(version)).await?;
+    // Nothing of what was found, or was not, is told before the policy has said yes.
+    let named = found.as_ref().map_or(*version, Version::as_str);
+    let permit = may_download(app, caller, &place, named).await?;
     let version = found.ok_or_else(|| place.no_release(version))?;
-    let permit = may_download(app, caller, &place, &version.to_string()).await?;
     let package = package(app, &permit, &place, &version).await.map_err(|error| match error {
         Error::NotFound { .. } => Error::Conflict(format!(
             "{}/{}-v{version} is not registered, or has no package yet",

@@ -47,7 +47,8 @@ pub(super) async fn text(app: &App, location: &str, trusted: bool) -> Result<Opt
     };
     let mut chunks = response.bytes_stream();
     let mut bytes = Vec::new();
-    while let Some(chunk) = chunks.next().await {
+    let late = |_| Error::Conflict(format!("its checksum took over {} s", IDLE_MAX.as_secs()));
+    while let Some(chunk) = timeout_at(deadline, chunks.next()).await.map_err(late)? {
         bytes.extend_from_slice(&chunk.map_err(|it| failed(&it.without_url()))?);
         if bytes.len() > BYTES_MAX {
             return Err(Error::TooLarge { what: "checksum", limit_bytes: BYTES_MAX as u64 });
@@ -85,7 +86,8 @@ async fn send(
     allowed: impl Fn(IpAddr) -> bool,
 ) -> Result<reqwest::Response> {
     let left = deadline.saturating_duration_since(Instant::now());
-    let addresses = address::resolve(url, left, allowed).await.map_err(refused)?;
+    let addresses =
+        address::resolve(url, left, allowed).await.map_err(|it| unreachable(url, it))?;
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
@@ -133,11 +135,39 @@ fn late() -> Error {
     Error::Conflict(format!("it took longer than {} s", TIME_MAX.as_secs()))
 }
 
+/// Which address a name of the inside has is for the log, and not for clients.
+fn unreachable(url: &Url, refusal: Refusal) -> Error {
+    let host = url.host_str().unwrap_or_default();
+    match refusal {
+        Refusal::Denied(why) => {
+            tracing::warn!(why, "a resource is not fetched");
+            Error::Conflict(format!(
+                "`{host}` is not at a public address: add its network to \
+                 `resources.http_private`"
+            ))
+        }
+        other => refused(other),
+    }
+}
+
 fn refused(refusal: Refusal) -> Error {
     Error::Conflict(match refusal {
-        Refusal::Denied(why) => why
-            .replace("add its network to `private`", "add its network to `resources.http_private`"),
+        Refusal::Denied(why) => why,
         Refusal::Unresolved(why) => why,
         Refusal::Timeout => "its host was not resolved in time".into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_of_the_inside_is_not_told() {
+        let url = address::parse("http://localhost:1/x").unwrap();
+        let deadline = Instant::now() + IDLE_MAX;
+        let error = send(&url, deadline, address::is_public).await.unwrap_err().to_string();
+        assert!(error.contains("resources.http_private"), "{error}");
+        assert!(!error.contains("127.0.0.1") && !error.contains("::1"), "{error}");
+    }
 }
