@@ -27,6 +27,8 @@ pub struct Reader<'a> {
 struct Frame {
     anchor: usize,
     before: Cost,
+    /// How deep what it holds is nested already.
+    inner: usize,
     kind: Kind,
 }
 
@@ -43,6 +45,7 @@ enum Key {
 struct Anchored {
     value: Value,
     cost: Cost,
+    depth: usize,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -55,6 +58,8 @@ struct Cost {
 struct Node {
     value: Value,
     key: Option<Key>,
+    /// Lists and maps in each other; 0 for a scalar.
+    depth: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -114,13 +119,17 @@ impl<'a> Reader<'a> {
                 self.line = 0;
             }
             Event::Alias(anchor) => {
-                let Some(Anchored { value, cost }) = self.anchors.get(&anchor) else {
+                let Some(Anchored { cost, depth, .. }) = self.anchors.get(&anchor) else {
                     return Err(error(at, "an alias to nothing that is finished in this document"));
                 };
-                let (value, cost) = (value.clone(), *cost);
+                let (cost, depth) = (*cost, *depth);
+                if self.stack.len() + depth > DEPTH_MAX {
+                    return Err(too_deep(at));
+                }
                 self.spend(cost, at)?;
+                let value = self.anchors[&anchor].value.clone();
                 let key = value.as_str().map(|it| Key::Named(it.to_owned()));
-                self.finished(Node { value, key }, 0, Cost::default(), at)?;
+                self.finished(Node { value, key, depth }, 0, Cost::default(), at)?;
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let before = self.spent;
@@ -128,7 +137,7 @@ impl<'a> Reader<'a> {
                 let value = self.scalar(&text, style, tag.as_deref(), at)?;
                 let merge = &*text == "<<" && style == ScalarStyle::Plain && tag.is_none();
                 let key = if merge { Key::Merge } else { Key::Named(text.into_owned()) };
-                self.finished(Node { value, key: Some(key) }, anchor, before, at)?;
+                self.finished(Node { value, key: Some(key), depth: 0 }, anchor, before, at)?;
             }
             Event::SequenceStart(anchor, tag) => {
                 self.check_tag(tag, "seq", at)?;
@@ -146,23 +155,23 @@ impl<'a> Reader<'a> {
 
     fn open(&mut self, anchor: usize, kind: Kind, at: Marker) -> Result<(), YamlError> {
         if self.stack.len() == DEPTH_MAX {
-            return Err(error(at, format!("more than {DEPTH_MAX} lists and maps in each other")));
+            return Err(too_deep(at));
         }
         let before = self.spent;
         self.spend(Cost { nodes: 1, bytes: 0 }, at)?;
-        self.stack.push(Frame { anchor, before, kind });
+        self.stack.push(Frame { anchor, before, inner: 0, kind });
         Ok(())
     }
 
     fn close(&mut self, at: Marker) -> Result<(), YamlError> {
-        let Some(Frame { anchor, before, kind }) = self.stack.pop() else {
+        let Some(Frame { anchor, before, inner, kind }) = self.stack.pop() else {
             return Err(error(at, "an end without a beginning"));
         };
         let value = match kind {
             Kind::List(items) => Value::Array(items),
             Kind::Map { map, .. } => Value::Object(map),
         };
-        self.finished(Node { value, key: None }, anchor, before, at)
+        self.finished(Node { value, key: None, depth: inner + 1 }, anchor, before, at)
     }
 
     /// Puts a finished node where it belongs.
@@ -180,7 +189,11 @@ impl<'a> Reader<'a> {
             };
             // The copy that is kept is paid for, as an alias would be.
             self.spend(cost, at)?;
-            self.anchors.insert(anchor, Anchored { value: node.value.clone(), cost });
+            self.anchors
+                .insert(anchor, Anchored { value: node.value.clone(), cost, depth: node.depth });
+        }
+        if let Some(frame) = self.stack.last_mut() {
+            frame.inner = frame.inner.max(node.depth);
         }
         match self.stack.last_mut().map(|it| &mut it.kind) {
             None => self.documents.push(Document { value: node.value, line: self.line }),
@@ -244,6 +257,10 @@ impl<'a> Reader<'a> {
         let root = self.stack.is_empty() && self.root_tag.is_some_and(|it| tag.suffix == it);
         if yaml && (tag.suffix == own || root) { Ok(()) } else { Err(unknown(&tag, at)) }
     }
+}
+
+fn too_deep(at: Marker) -> YamlError {
+    error(at, format!("more than {DEPTH_MAX} lists and maps in each other, aliases expanded"))
 }
 
 fn key_of(node: Node, at: Marker) -> Result<Key, YamlError> {

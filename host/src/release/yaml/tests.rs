@@ -189,6 +189,20 @@ fn nesting_is_bounded() {
 }
 
 #[test]
+fn aliases_count_as_the_depth_that_they_stand_for() {
+    let chain = |links: usize| {
+        let mut text = "a0: &a0 []\n".to_owned();
+        for link in 1..links {
+            text += &format!("a{link}: &a{link} [*a{}]\n", link - 1);
+        }
+        text
+    };
+    assert!(single(&chain(DEPTH_MAX - 1)).is_ok());
+    assert!(refused(&chain(DEPTH_MAX)).message.contains("in each other"));
+    assert!(refused(&chain(2000)).message.contains("in each other"));
+}
+
+#[test]
 fn broken_texts_are_errors() {
     for text in ["a: b: c", "\"open", "a: 'open", "- a\nb", "{a", "@x", "a: `x`", "%X\na"] {
         refused(text);
