@@ -24,8 +24,9 @@ pub const ENTRIES_MAX: usize = 10_000;
 pub const RATIO_MAX: u64 = 100;
 /// ... once it is larger than this.
 pub const RATIO_FROM_BYTES: u64 = 1 << 20;
-/// What is wanted may come to this, unpacked.
-pub const WANTED_BYTES_MAX: u64 = 32 << 20;
+/// What is wanted may come to this, unpacked. It is kept with every release, and sent
+/// wherever one is shown.
+pub const WANTED_BYTES_MAX: u64 = 4 << 20;
 /// A path, in bytes.
 const PATH_BYTES_MAX: usize = 1024;
 /// A name in a path, in bytes.
@@ -44,9 +45,14 @@ pub struct Archive {
     pub paths: Vec<String>,
 }
 
-/// Reads the files of a zip whose paths are `wanted`. All entries together may
-/// unpack to `limit_bytes`.
-pub fn read(zip: &[u8], limit_bytes: u64, wanted: impl Fn(&str) -> bool) -> Result<Archive> {
+/// Reads the files of a zip that are `wanted`: asked with a path and a size in bytes,
+/// it says how many bytes that file counts for. All entries together may unpack to
+/// `limit_bytes`.
+pub fn read(
+    zip: &[u8],
+    limit_bytes: u64,
+    wanted: impl Fn(&str, u64) -> Option<u64>,
+) -> Result<Archive> {
     let mut entries = ZipIterable::try_new(Cursor::new(zip), Config::default()).map_err(no_zip)?;
     if entries.len() > ENTRIES_MAX {
         return Err(refused(format!(
@@ -58,10 +64,14 @@ pub fn read(zip: &[u8], limit_bytes: u64, wanted: impl Fn(&str) -> bool) -> Resu
     let mut checks = Checks { limit_bytes, ..Checks::default() };
     let mut archive = Archive::default();
     let mut to_read = Vec::new();
+    let mut size_bytes: u64 = 0;
     for entry in entries.files().map_err(no_zip)? {
         let entry = entry.map_err(no_zip)?;
         let path = checks.entry(&entry)?;
-        if !path.ends_with('/') && wanted(&path) {
+        if !path.ends_with('/')
+            && let Some(bytes) = wanted(&path, entry.size())
+        {
+            size_bytes = size_bytes.saturating_add(bytes);
             to_read.push((path.clone(), entry));
         }
         archive.paths.push(path);
@@ -69,7 +79,6 @@ pub fn read(zip: &[u8], limit_bytes: u64, wanted: impl Fn(&str) -> bool) -> Resu
     checks.overlap()?;
 
     // Unpacking comes last: by now the whole archive has shown itself harmless.
-    let size_bytes: u64 = to_read.iter().map(|(_, entry)| entry.size()).sum();
     if size_bytes > WANTED_BYTES_MAX {
         return Err(Error::TooLarge { what: "package's text", limit_bytes: WANTED_BYTES_MAX });
     }

@@ -73,7 +73,7 @@ async fn put_on_platform(
     let platform = platform::find(app, &wanted.platform)?;
     let deployer = platform.deployer_in(&permit.caller.plugins)?;
     let row = compose(app, permit, &wanted, package, &platform).await?;
-    let applications = manifest::applications(&row.release.manifest.data)?;
+    let applications = manifest::read(row.release.manifest.data.clone()).await?;
     check::applications(&applications)?;
 
     let mut operation = begin_record(permit, row, &applications);

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::yaml;
+use super::{beside, yaml};
 use crate::error::{Error, Result};
 
 /// The kinds that deployers run.
@@ -37,6 +37,11 @@ pub struct Application {
     pub application_properties: Texts,
     /// Settings for the deployer.
     pub deployment_properties: Texts,
+}
+
+/// Reads the applications of a manifest, beside the async threads.
+pub async fn read(text: String) -> Result<Vec<Application>> {
+    beside(move || applications(&text)).await
 }
 
 /// The applications of a manifest, in its order.

@@ -21,3 +21,11 @@ pub mod status;
 pub mod upload;
 pub mod values;
 pub mod yaml;
+
+use crate::error::{Error, Result};
+
+/// Does work that takes a while beside the async threads.
+async fn beside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|it| Err(Error::Internal(format!("working on a release: {it}"))))
+}

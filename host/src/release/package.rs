@@ -4,6 +4,8 @@
 //! values, the templates and, below `packages/`, sub-packages of the same form.
 //! What has no meaning is left alone. Files are taken in the order of their names.
 
+use std::collections::BTreeSet;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -11,6 +13,7 @@ use serde_json::Value;
 
 use super::{
     archive::{self, Archive},
+    beside,
     model::{ConfigValues, FileHolder, Package, PackageMetadata, Template},
     yaml,
 };
@@ -22,6 +25,8 @@ use crate::{
 
 /// Sub-packages of sub-packages may go this deep.
 pub const DEPTH_MAX: usize = 8;
+/// Sub-packages at the most, at whatever depth.
+pub const SUB_PACKAGES_MAX: usize = 100;
 /// Names, versions and short texts, in characters.
 pub const TEXT_CHARS_MAX: usize = 255;
 /// The tag that Java's package writer puts on top of its metadata.
@@ -50,23 +55,27 @@ pub async fn load(app: &App, row: &PackageRow) -> Result<Package> {
 pub(super) async fn read(app: &App, zip: Bytes, name: String, version: String) -> Result<Package> {
     let limit_bytes = app.config.limits.package_bytes_max;
     let reading = move || unzip(&zip, limit_bytes, &format!("{name}-{version}/"));
-    tokio::task::spawn_blocking(reading)
-        .await
-        .unwrap_or_else(|it| Err(Error::Internal(format!("reading a package: {it}"))))
+    beside(reading).await
 }
 
 fn unzip(zip: &[u8], limit_bytes: u64, root: &str) -> Result<Package> {
-    let wanted = |path: &str| path.starts_with(root) && is_yaml(path);
+    let wanted = |path: &str, size_bytes: u64| {
+        let wanted = path.starts_with(root) && is_yaml(path);
+        // What is kept as base64 is a third larger.
+        let base64 = is_manifest(path);
+        wanted.then(|| if base64 { size_bytes.div_ceil(3).saturating_mul(4) } else { size_bytes })
+    };
     let archive = archive::read(zip, limit_bytes, wanted)?;
     if !archive.paths.iter().any(|it| it.starts_with(root)) {
         let message = "Package is expected to be unpacked, but it doesn't exist";
         return Err(Error::invalid("packageFileAsBytes", message));
     }
-    folder(&archive, root, 0)
+    folder(&archive, root, 0, &mut 0)
 }
 
-/// Reads the package whose folder is `root`, which ends with a slash.
-fn folder(archive: &Archive, root: &str, depth: usize) -> Result<Package> {
+/// Reads the package whose folder is `root`, which ends with a slash. `count` is how
+/// many sub-packages there are so far.
+fn folder(archive: &Archive, root: &str, depth: usize, count: &mut usize) -> Result<Package> {
     if depth > DEPTH_MAX {
         return Err(Error::Conflict(format!(
             "Sub-packages may be nested {DEPTH_MAX} deep, and `{root}` is deeper"
@@ -80,7 +89,7 @@ fn folder(archive: &Archive, root: &str, depth: usize) -> Result<Package> {
         config_values: None,
         file_holders: Vec::new(),
     };
-    let mut sub_packages: Vec<String> = Vec::new();
+    let mut sub_packages: BTreeSet<String> = BTreeSet::new();
     for (path, bytes) in below(archive, root) {
         let parts: Vec<&str> = path[root.len()..].split('/').collect();
         match parts.as_slice() {
@@ -99,10 +108,7 @@ fn folder(archive: &Archive, root: &str, depth: usize) -> Result<Package> {
                 package.templates.push(Template { name: (*file).to_owned(), data });
             }
             [packages, child, _, ..] if packages.eq_ignore_ascii_case("packages") => {
-                let child = format!("{root}{packages}/{child}/");
-                if !sub_packages.contains(&child) {
-                    sub_packages.push(child);
-                }
+                sub_packages.insert(format!("{root}{packages}/{child}/"));
             }
             _ => (),
         }
@@ -110,8 +116,14 @@ fn folder(archive: &Archive, root: &str, depth: usize) -> Result<Package> {
     package.metadata = metadata.ok_or_else(|| {
         Error::Conflict(format!("The package has no `{root}package.yml`, which says what it is"))
     })?;
+    *count += sub_packages.len();
+    if *count > SUB_PACKAGES_MAX {
+        return Err(Error::Conflict(format!(
+            "A package may have {SUB_PACKAGES_MAX} sub-packages, theirs counted, and this one has more"
+        )));
+    }
     for child in sub_packages {
-        let mut child = folder(archive, &child, depth + 1)?;
+        let mut child = folder(archive, &child, depth + 1, count)?;
         child.metadata.repository_id = None;
         child.metadata.repository_name = None;
         package.dependencies.push(child);

@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use super::{
+    beside,
     manifest::SOURCE,
     model::Package,
     values::{self, Values},
@@ -20,7 +21,7 @@ use crate::{
     },
 };
 
-/// The binding that renders where a package names no other.
+/// The binding that renders every package: nothing names another one yet.
 pub const RENDERER: &str = "template-mustache";
 
 /// A manifest may grow to this.
@@ -45,7 +46,8 @@ pub async fn manifest(
     config_values: Option<&str>,
     facts: &Facts,
 ) -> Result<String> {
-    let model = values::merge(package, config_values)?;
+    let (owned, config_values) = (package.clone(), config_values.map(str::to_owned));
+    let model = beside(move || values::merge(&owned, config_values.as_deref())).await?;
     let mut text = String::new();
     let mut waiting = vec![(package, model)];
     while let Some((package, model)) = waiting.pop() {

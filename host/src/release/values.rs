@@ -6,6 +6,8 @@
 //! sub-packages are not unwound: they find their values under their own name in
 //! their parent's.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::{model::Package, yaml};
@@ -44,17 +46,20 @@ pub fn deep_merge(under: &mut Values, over: Values) {
         match (under.get_mut(&key), over) {
             (Some(Value::Object(under)), Value::Object(over)) => deep_merge(under, over),
             (Some(Value::Array(under)), Value::Array(over)) => {
-                for item in over {
-                    if !under.contains(&item) {
-                        under.push(item);
-                    }
-                }
+                join(under, over);
             }
             (_, over) => {
                 under.insert(key, over);
             }
         }
     }
+}
+
+/// Adds what is not there yet.
+fn join(under: &mut Vec<Value>, over: Vec<Value>) {
+    let mut known: HashSet<&Value> = under.iter().collect();
+    let is_new: Vec<bool> = over.iter().map(|it| known.insert(it)).collect();
+    under.extend(over.into_iter().zip(is_new).filter_map(|(it, is_new)| is_new.then_some(it)));
 }
 
 fn rebuild(package: &Package, own: &Values, mut merged: Values) -> Result<Values> {
@@ -245,6 +250,18 @@ log:
             &log,
             "l: [b, c]\nm:\nn: {y: 2}\no: text",
             json!({ "l": ["a", "b", "c"], "m": null, "n": { "y": 2 }, "o": "text" }),
+        );
+    }
+
+    #[test]
+    fn lists_are_joined_by_what_their_items_are() {
+        let log = package("log", Some("l: [{a: 1, b: [x]}, 1.10, '1.10', no, 1.10]"), vec![]);
+        check(
+            &log,
+            "l: [{b: [x], a: 1}, 1.1, 1.10, '1.10', false, 'false', {a: 1}, {a: 1}]",
+            json!({ "l": [{ "a": 1, "b": ["x"] }, serde_json::from_str::<Value>("1.10").unwrap(),
+                "1.10", false, serde_json::from_str::<Value>("1.10").unwrap(),
+                1.1, "false", { "a": 1 }] }),
         );
     }
 

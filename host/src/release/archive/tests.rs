@@ -8,6 +8,10 @@ use super::*;
 
 const LIMIT: u64 = 64 << 20;
 
+fn all(_: &str, size_bytes: u64) -> Option<u64> {
+    Some(size_bytes)
+}
+
 fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
     zip_with(files, SimpleFileOptions::default())
 }
@@ -42,7 +46,7 @@ fn renamed(files: &[(&str, &[u8])], from: &str, to: &[u8]) -> Vec<u8> {
 
 #[track_caller]
 fn refusal(zip: &[u8]) -> String {
-    match read(zip, LIMIT, |_| true) {
+    match read(zip, LIMIT, all) {
         Ok(archive) => panic!("taken: {:?}", archive.paths),
         Err(error) => error.to_string(),
     }
@@ -59,7 +63,7 @@ fn check_name(name: &[u8], expected: &str) {
 fn only_what_is_wanted_is_unpacked() {
     let zip = zip(&[("a/", b""), ("a/b.yml", b"text"), ("a/c.jar", b"\0\0")]);
 
-    let archive = read(&zip, LIMIT, |path| path.ends_with(".yml")).unwrap();
+    let archive = read(&zip, LIMIT, |path, size| path.ends_with(".yml").then_some(size)).unwrap();
 
     assert_eq!(archive.files, BTreeMap::from([("a/b.yml".to_owned(), b"text".to_vec())]));
     assert_eq!(archive.paths, ["a/", "a/b.yml", "a/c.jar"]);
@@ -125,15 +129,15 @@ fn a_bomb_is_refused_before_it_is_unpacked() {
 #[test]
 fn a_small_file_may_be_packed_as_tightly_as_it_can() {
     let zeros = vec![0; RATIO_FROM_BYTES as usize];
-    let archive = read(&zip(&[("a", &zeros)]), LIMIT, |_| true).unwrap();
+    let archive = read(&zip(&[("a", &zeros)]), LIMIT, all).unwrap();
     assert_eq!(archive.files["a"].len(), zeros.len());
 }
 
 #[test]
 fn what_unpacks_to_more_than_the_limit_is_too_large() {
     let zip = zip(&[("a", &[0; 600]), ("b", &[0; 600])]);
-    assert!(matches!(read(&zip, 1000, |_| true), Err(Error::TooLarge { limit_bytes: 1000, .. })));
-    assert!(read(&zip, 1200, |_| true).is_ok());
+    assert!(matches!(read(&zip, 1000, all), Err(Error::TooLarge { limit_bytes: 1000, .. })));
+    assert!(read(&zip, 1200, all).is_ok());
 }
 
 #[test]
@@ -141,8 +145,8 @@ fn what_is_wanted_is_bounded_by_itself() {
     let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
     let half = vec![7; (WANTED_BYTES_MAX / 2) as usize + 1];
     let zip = zip_with(&[("a", &half), ("b", &half)], stored);
-    assert!(matches!(read(&zip, LIMIT, |_| true), Err(Error::TooLarge { .. })));
-    assert!(read(&zip, LIMIT, |path| path == "a").is_ok());
+    assert!(matches!(read(&zip, LIMIT, all), Err(Error::TooLarge { .. })));
+    assert!(read(&zip, LIMIT, |path, size| (path == "a").then_some(size)).is_ok());
 }
 
 #[test]
@@ -179,5 +183,5 @@ fn too_many_entries_are_refused() {
     let names: Vec<String> = (0..=ENTRIES_MAX).map(|it| it.to_string()).collect();
     let files: Vec<(&str, &[u8])> = names.iter().map(|it| (it.as_str(), &b""[..])).collect();
     assert!(refusal(&zip(&files)).contains("10001 entries"));
-    assert!(read(&zip(&files[1..]), LIMIT, |_| true).is_ok());
+    assert!(read(&zip(&files[1..]), LIMIT, all).is_ok());
 }

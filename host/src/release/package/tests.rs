@@ -90,6 +90,22 @@ fn sub_packages_are_nested_only_so_deep() {
 }
 
 #[test]
+fn sub_packages_are_counted_at_every_depth() {
+    let paths: Vec<String> = (0..=SUB_PACKAGES_MAX)
+        .map(|it| match it {
+            0 => "log-1.0.0/package.yml".to_owned(),
+            1..=50 => format!("log-1.0.0/packages/p{it}/package.yml"),
+            _ => format!("log-1.0.0/packages/p1/packages/p{it}/package.yml"),
+        })
+        .chain(["log-1.0.0/packages/p2/packages/more/package.yml".to_owned()])
+        .collect();
+    let files: Vec<_> = paths.iter().map(|it| (it.as_str(), PACKAGE)).collect();
+
+    assert!(read(&files[..=SUB_PACKAGES_MAX]).is_ok());
+    assert!(message(&files).contains("may have 100 sub-packages"));
+}
+
+#[test]
 fn a_zip_without_the_package_s_folder_is_refused() {
     let error = read(&[("log-1.0.1/package.yml", PACKAGE)]).unwrap_err();
     assert!(matches!(error, Error::Invalid { .. }));
