@@ -26,6 +26,8 @@ pub(super) struct Multipart {
     delimiter: Vec<u8>,
     inside: bool,
     ended: bool,
+    // What came beside the file so far: other parts, and the heads of all.
+    beside_bytes: u64,
 }
 
 /// The beginning of a part.
@@ -55,10 +57,11 @@ impl Multipart {
         let delimiter = format!("\r\n--{boundary}").into_bytes();
         // The first boundary may stand at the very start, with no line before it.
         let buffer = BytesMut::from(&b"\r\n"[..]);
-        Ok(Multipart { body, buffer, delimiter, inside: true, ended: false })
+        Ok(Multipart { body, buffer, delimiter, inside: true, ended: false, beside_bytes: 0 })
     }
 
-    /// Goes to the file in the field `file`, over whatever comes first.
+    /// Goes to the file in the field `file`, over whatever comes first. No more than
+    /// `limit_bytes` of the body may be something else, [`Multipart::finish`] counted.
     pub(super) async fn find_file(&mut self, limit_bytes: u64) -> Result<()> {
         while let Some(head) = self.next_part(limit_bytes).await? {
             if head.is_file && head.name == "file" {
@@ -105,28 +108,33 @@ impl Multipart {
             self.ended = true;
             return Ok(None);
         }
-        let head = self.read_head().await?;
+        let head = self.read_head(limit_bytes).await?;
         self.inside = true;
         Ok(Some(head))
     }
 
     async fn skip(&mut self, limit_bytes: u64) -> Result<()> {
-        let mut skipped = 0;
         while let Some(piece) = self.chunk().await? {
-            skipped += piece.len() as u64;
-            if skipped > limit_bytes {
-                return Err(Error::TooLarge { what: "body", limit_bytes });
-            }
+            self.count(piece.len(), limit_bytes)?;
         }
         Ok(())
     }
 
-    async fn read_head(&mut self) -> Result<Head> {
+    fn count(&mut self, bytes: usize, limit_bytes: u64) -> Result<()> {
+        self.beside_bytes += bytes as u64;
+        match self.beside_bytes > limit_bytes {
+            true => Err(Error::TooLarge { what: "body", limit_bytes }),
+            false => Ok(()),
+        }
+    }
+
+    async fn read_head(&mut self, limit_bytes: u64) -> Result<Head> {
         loop {
             // An empty line ends the head, and may be all there is of it.
             if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
                 let head = Head::read(&self.buffer.split_to(at));
                 self.buffer.advance(4);
+                self.count(self.delimiter.len() + at + 4, limit_bytes)?;
                 return Ok(head);
             }
             if self.buffer.len() > HEAD_BYTES_MAX {
@@ -315,6 +323,21 @@ mod tests {
         let body = [&[b'a'; 5000][..], b"\r\n--XX--"].concat();
         let error = file(&body, 1000).await.unwrap_err();
         assert!(matches!(error, Error::TooLarge { limit_bytes: 1000, .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn many_small_parts_are_bounded_together() {
+        let part = &b"\r\n--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb"[..];
+        let whole = |before: usize, after: usize| {
+            let file =
+                b"\r\n--XX\r\nContent-Disposition: form-data; name=file; filename=a\r\n\r\nx";
+            [&part.repeat(before)[..], file, &part.repeat(after), b"\r\n--XX--"].concat()
+        };
+        assert_eq!(file(&whole(3, 3), 1000).await.unwrap(), b"x");
+        for (before, after) in [(100, 0), (0, 100), (12, 12)] {
+            let error = file(&whole(before, after), 1000).await.unwrap_err();
+            assert!(matches!(error, Error::TooLarge { .. }), "{error:?}");
+        }
     }
 
     #[test]
