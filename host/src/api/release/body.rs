@@ -1,12 +1,13 @@
 //! Reads JSON bodies, within limits.
 //!
 //! An upload carries a whole package in base64, so it is held in memory. [`Room`]
-//! bounds what all uploads hold together: who finds none waits a while in line.
+//! bounds what all uploads hold together: it is taken as the bytes come, and who finds
+//! none waits a while in line.
 
 use std::{fmt, sync::OnceLock, time::Duration};
 
 use axum::{
-    body::Bytes,
+    body::{Body, Bytes},
     extract::Request,
     http::{HeaderMap, header},
 };
@@ -15,6 +16,7 @@ use base64::{
     alphabet::STANDARD,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
+use bytes::BytesMut;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::{
     Deserializer,
@@ -49,19 +51,58 @@ impl Default for Room {
     }
 }
 
+/// A body, and the room that it takes until this is dropped.
+#[derive(Debug)]
+pub(super) struct Held<'a> {
+    pub(super) bytes: Bytes,
+    _room: Option<SemaphorePermit<'a>>,
+}
+
 impl Room {
-    /// Room for the body of `headers`, of at most `limit_bytes`.
-    pub(super) async fn take(
+    /// Reads a JSON body of at most `limit_bytes` to its end, as there is room for it.
+    pub(super) async fn read(
         &self,
-        headers: &HeaderMap,
+        request: Request,
+        what: &'static str,
         limit_bytes: u64,
-    ) -> Result<SemaphorePermit<'_>, Failure> {
+    ) -> Result<Held<'_>, Failure> {
+        let mut body = expected(request, what, limit_bytes)?;
+        let mut bytes = BytesMut::new();
+        let mut held = None;
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|_| cut_off())?.into_data() else { continue };
+            let size = bytes.len() as u64 + data.len() as u64;
+            if size > limit_bytes {
+                return Err(Error::TooLarge { what, limit_bytes }.into());
+            }
+            self.grow(&mut held, size, limit_bytes).await?;
+            bytes.extend_from_slice(&data);
+        }
+        Ok(Held { bytes: not_empty(bytes.freeze())?, _room: held })
+    }
+
+    /// Makes what is held enough for `size` bytes.
+    async fn grow<'a>(
+        &'a self,
+        held: &mut Option<SemaphorePermit<'a>>,
+        size: u64,
+        limit_bytes: u64,
+    ) -> Result<(), Failure> {
         let pieces = |bytes: u64| u32::try_from(bytes.div_ceil(PIECE_BYTES)).unwrap_or(u32::MAX);
         let room = self.pieces.get_or_init(|| Semaphore::new(pieces(limit_bytes) as usize));
-        let bytes = length(headers).unwrap_or(limit_bytes).min(limit_bytes);
-        let taken = tokio::time::timeout(self.wait_max, room.acquire_many(pieces(bytes))).await;
-        match taken {
-            Ok(Ok(permit)) => Ok(permit),
+        let has = held.as_ref().map_or(0, SemaphorePermit::num_permits);
+        let missing = pieces(size).saturating_sub(u32::try_from(has).unwrap_or(u32::MAX));
+        if missing == 0 {
+            return Ok(());
+        }
+        match tokio::time::timeout(self.wait_max, room.acquire_many(missing)).await {
+            Ok(Ok(more)) => {
+                match held {
+                    Some(held) => held.merge(more),
+                    None => *held = Some(more),
+                }
+                Ok(())
+            }
             _ => Err(Error::Busy { what: "package uploads", retry_after: WAIT_MAX }.into()),
         }
     }
@@ -73,25 +114,39 @@ pub(super) async fn read(
     what: &'static str,
     limit_bytes: u64,
 ) -> Result<Bytes, Failure> {
+    let body = expected(request, what, limit_bytes)?;
+    let limit = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
+    match Limited::new(body, limit).collect().await {
+        Ok(body) => not_empty(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(Error::TooLarge { what, limit_bytes }.into())
+        }
+        Err(_) => Err(cut_off()),
+    }
+}
+
+/// The body of a request, if its head promises JSON of that size at the most.
+fn expected(request: Request, what: &'static str, limit_bytes: u64) -> Result<Body, Failure> {
     let kind = request.headers().get(header::CONTENT_TYPE);
     let kind = String::from_utf8_lossy(kind.map_or(b"", |it| it.as_bytes())).into_owned();
     if !is_json(&kind) {
         return Err(Failure::media_type(&kind));
     }
-    let too_large = || Failure::from(Error::TooLarge { what, limit_bytes });
-    if length(request.headers()).is_some_and(|it| it > limit_bytes) {
-        return Err(too_large());
+    match length(request.headers()).is_some_and(|it| it > limit_bytes) {
+        true => Err(Error::TooLarge { what, limit_bytes }.into()),
+        false => Ok(request.into_body()),
     }
-    let limit = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
-    let bytes = match Limited::new(request.into_body(), limit).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(too_large()),
-        Err(_) => return Err(Failure::unreadable("the body ended before it was whole")),
-    };
+}
+
+fn not_empty(bytes: Bytes) -> Result<Bytes, Failure> {
     match bytes.is_empty() {
         true => Err(Failure::unreadable("Required request body is missing")),
         false => Ok(bytes),
     }
+}
+
+fn cut_off() -> Failure {
+    Failure::unreadable("the body ended before it was whole")
 }
 
 /// Makes a request of the bytes of a body, which must be an object.
@@ -150,6 +205,9 @@ fn length(headers: &HeaderMap) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use futures::stream;
     use serde::Deserialize;
 
     use super::*;
@@ -204,20 +262,44 @@ mod tests {
         }
     }
 
+    fn request(body: Body) -> Request {
+        Request::builder().header("content-type", "application/json").body(body).unwrap()
+    }
+
+    fn body(pieces: u64) -> Body {
+        Body::from(vec![b' '; (pieces * PIECE_BYTES) as usize])
+    }
+
     #[tokio::test]
     async fn uploads_share_the_room_that_there_is() {
         let room = Room { wait_max: Duration::from_millis(5), ..Room::default() };
-        let headers = |bytes: u64| HeaderMap::from_iter([(header::CONTENT_LENGTH, bytes.into())]);
         let limit = 4 * PIECE_BYTES;
+        let read = |body: Body| room.read(request(body), "package", limit);
 
-        let first = room.take(&headers(3 * PIECE_BYTES), limit).await.unwrap();
-        let second = room.take(&headers(1), limit).await.unwrap();
-        assert!(room.take(&headers(1), limit).await.is_err());
+        let first = read(body(3)).await.unwrap();
+        let second = read(Body::from("{}")).await.unwrap();
+        assert_eq!((first.bytes.len() as u64, &second.bytes[..]), (3 * PIECE_BYTES, &b"{}"[..]));
+        assert!(read(Body::from("{}")).await.is_err());
         drop(second);
-        assert!(room.take(&HeaderMap::new(), limit).await.is_err());
+        assert!(read(body(2)).await.is_err());
+        assert!(read(body(1)).await.is_ok());
         drop(first);
 
-        // A length beyond the limit takes all the room, and is refused by `read`.
-        assert!(room.take(&headers(u64::MAX), limit).await.is_ok());
+        assert!(read(body(4)).await.is_ok());
+        assert!(read(body(5)).await.is_err());
+        assert!(read(Body::empty()).await.is_err());
+        assert!(read(body(4)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_has_not_come_takes_no_room() {
+        let room = Room { wait_max: Duration::from_millis(5), ..Room::default() };
+        let limit = 4 * PIECE_BYTES;
+        let mut slow = request(Body::from_stream(stream::pending::<Result<Bytes, Infallible>>()));
+        slow.headers_mut().insert(header::CONTENT_LENGTH, limit.into());
+        let mut slow = Box::pin(room.read(slow, "package", limit));
+        assert!(futures::poll!(&mut slow).is_pending());
+
+        assert!(room.read(request(body(4)), "package", limit).await.is_ok());
     }
 }

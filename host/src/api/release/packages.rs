@@ -65,8 +65,8 @@ pub(super) async fn upload(
     let package_bytes_max = app.config.limits.package_bytes_max;
     let limit_bytes = package_bytes_max.div_ceil(3).saturating_mul(4) + UPLOAD_EXTRA_BYTES;
     // Held to the end: the package is in memory until it is kept.
-    let _room = room.take(request.headers(), limit_bytes).await?;
-    let bytes = body::read(request, "package", limit_bytes).await?;
+    let held = room.read(request, "package", limit_bytes).await?;
+    let bytes = held.bytes.clone();
     let parsing = tokio::task::spawn_blocking(move || body::parse::<UploadBody>(&bytes));
     let body = parsing.await.map_err(|it| Failure::internal(it.to_string()))??;
 
