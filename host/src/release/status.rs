@@ -25,8 +25,11 @@ use crate::{
 const BATCH: usize = 64;
 /// The operation id of a question that belongs to no operation.
 const ASKING: &str = "status";
-/// Rows that a list is read in.
-const PAGE: usize = 500;
+/// Releases that a list is read in: each may hold megabytes.
+const PAGE: usize = 20;
+
+/// Where a list goes on: behind this name and version.
+pub type After = (String, u32);
 
 /// How a release is now; the highest version where none is given.
 pub async fn status(app: &App, permit: &Permit, name: &str, version: Option<u32>) -> Result<Info> {
@@ -45,24 +48,23 @@ pub async fn release(app: &App, _: &Permit, name: &str, version: Option<u32>) ->
     Ok(find(app, name, version).await?.release)
 }
 
-/// Every deployed or failed release whose name contains `part`, with the platform
-/// status that was stored last.
-pub async fn list(app: &App, _: &Permit, part: &str) -> Result<Vec<Release>> {
+/// Deployed and failed releases whose name contains `part`, with the platform status
+/// that was stored last: some of them, and where to go on if there are more.
+pub async fn list(
+    app: &App,
+    _: &Permit,
+    part: &str,
+    after: Option<After>,
+) -> Result<(Vec<Release>, Option<After>)> {
     let part = part.to_owned();
-    let rows = app.store.read(move |view| {
-        let mut rows: Vec<ReleaseRow> = Vec::new();
-        loop {
-            let last = rows.last().map(|it| (it.release.name.clone(), it.release.version));
-            let after = last.as_ref().map(|(name, version)| (name.as_str(), *version));
-            let page = releases::listed(view, &part, after, PAGE)?;
-            let is_last = page.len() < PAGE;
-            rows.extend(page);
-            if is_last {
-                return Ok(rows);
-            }
-        }
+    let rows = app.store.scan(move |view| {
+        let after = after.as_ref().map(|(name, version)| (name.as_str(), *version));
+        releases::listed(view, &part, after, PAGE)
     });
-    Ok(rows.await?.into_iter().map(|it| it.release).collect())
+    let rows = rows.await?;
+    let last = rows.last().filter(|_| rows.len() == PAGE);
+    let next = last.map(|it| (it.release.name.clone(), it.release.version));
+    Ok((rows.into_iter().map(|it| it.release).collect(), next))
 }
 
 async fn find(app: &App, name: &str, version: Option<u32>) -> Result<ReleaseRow> {

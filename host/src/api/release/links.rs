@@ -12,11 +12,13 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::answer::Failure;
-use crate::release::model::Release;
+use crate::{error::Error, release::model::Release};
 
 const HAL: &str = "application/hal+json;charset=UTF-8";
 pub(super) const JSON: &str = "application/json;charset=UTF-8";
@@ -75,23 +77,53 @@ impl View {
         Ok(answer(status, kind, &Value::Object(body)))
     }
 
-    /// A list of releases: always HAL, whatever was asked for, and `{}` when empty.
-    pub(super) fn releases(&self, releases: &[Release]) -> Result<Response, Failure> {
-        let mut items = Vec::with_capacity(releases.len());
-        for release in releases {
-            let mut item = object(release)?;
-            self.add_hal(&mut item, &[STATUS]);
-            items.push(Value::Object(item));
-        }
-        let body = match items.is_empty() {
-            true => json!({}),
-            false => json!({ "_embedded": { "releases": items } }),
-        };
+    /// A list of releases: always HAL, whatever was asked for, and `{}` when empty. The
+    /// first ones are there; the rest is read while the answer is sent, and a failure
+    /// breaks it off.
+    pub(super) fn releases(
+        self,
+        first: Vec<Release>,
+        more: impl Stream<Item = Result<Vec<Release>, Error>> + Send + 'static,
+    ) -> Result<Response, Failure> {
         let kind = match self.form {
             Form::Hal => HAL,
             Form::Plain => JSON,
         };
-        Ok(answer(StatusCode::OK, kind, &body))
+        if first.is_empty() {
+            return Ok(answer(StatusCode::OK, kind, &json!({})));
+        }
+        let mut head = br#"{"_embedded":{"releases":["#.to_vec();
+        self.write(&first, &mut head)?;
+        drop(first);
+        let more = more.map(move |page| {
+            let mut text = Vec::new();
+            for release in page.inspect_err(broken_off)? {
+                text.push(b',');
+                self.write(&[release], &mut text).map_err(|_| {
+                    let error = Error::Internal("a release cannot be written".to_owned());
+                    broken_off(&error);
+                    error
+                })?;
+            }
+            Ok(Bytes::from(text))
+        });
+        let ends = |text: Vec<u8>| stream::iter([Ok::<_, Error>(Bytes::from(text))]);
+        let body = ends(head).chain(more).chain(ends(b"]}}".to_vec()));
+        let kind = HeaderValue::from_static(kind);
+        Ok(([(header::CONTENT_TYPE, kind)], Body::from_stream(body)).into_response())
+    }
+
+    fn write(&self, releases: &[Release], text: &mut Vec<u8>) -> Result<(), Failure> {
+        for (index, release) in releases.iter().enumerate() {
+            if index > 0 {
+                text.push(b',');
+            }
+            let mut item = object(release)?;
+            self.add_hal(&mut item, &[STATUS]);
+            serde_json::to_writer(&mut *text, &item)
+                .map_err(|it| Failure::internal(format!("writing an answer: {it}")))?;
+        }
+        Ok(())
     }
 
     fn plain(&self, links: &[Link]) -> Value {
@@ -123,6 +155,10 @@ impl View {
 pub(super) fn answer(status: StatusCode, kind: &'static str, body: &Value) -> Response {
     let kind = HeaderValue::from_static(kind);
     (status, [(header::CONTENT_TYPE, kind)], Body::from(body.to_string())).into_response()
+}
+
+fn broken_off(error: &Error) {
+    tracing::error!(%error, "a list was broken off");
 }
 
 fn object(body: &impl Serialize) -> Result<Map<String, Value>, Failure> {

@@ -7,6 +7,7 @@ use axum::{
     extract::{Path, State, rejection::PathRejection},
     http::StatusCode,
 };
+use futures::stream;
 
 use super::{
     answer::{Answer, Failure},
@@ -15,6 +16,7 @@ use super::{
 use crate::{
     app::App,
     authz::{self, Caller, Permit, Target},
+    error::Error,
     release::{delete, status},
 };
 
@@ -79,7 +81,7 @@ pub(super) async fn list(
     Extension(caller): Extension<Arc<Caller>>,
     view: View,
 ) -> Answer {
-    listed(&app, &caller, &view, "").await
+    listed(app, &caller, view, String::new()).await
 }
 
 /// `GET /api/release/list/{name}`: those whose name contains that, in any case.
@@ -90,7 +92,7 @@ pub(super) async fn list_by_name(
     name: Part<String>,
 ) -> Answer {
     let Path(part) = name.map_err(|it| Failure::path(it.body_text()))?;
-    listed(&app, &caller, &view, &part).await
+    listed(app, &caller, view, part).await
 }
 
 /// `DELETE /api/release/{name}`: takes a release off its platform.
@@ -106,10 +108,15 @@ pub(super) async fn delete(
     view.item(StatusCode::OK, &release, &[links::STATUS])
 }
 
-async fn listed(app: &App, caller: &Arc<Caller>, view: &View, part: &str) -> Answer {
-    let permit = authz::authorize(app, caller, "release:list", target("", None)).await?;
-    let releases = status::list(app, &permit, part).await?;
-    view.releases(&releases)
+async fn listed(app: Arc<App>, caller: &Arc<Caller>, view: View, part: String) -> Answer {
+    let permit = authz::authorize(&app, caller, "release:list", target("", None)).await?;
+    let (first, next) = status::list(&app, &permit, &part, None).await?;
+    let more = stream::try_unfold((next, app, permit, part), |(next, app, permit, part)| async {
+        let Some(after) = next else { return Ok(None) };
+        let (page, next) = status::list(&app, &permit, &part, Some(after)).await?;
+        Ok::<_, Error>(Some((page, (next, app, permit, part))))
+    });
+    view.releases(first, more)
 }
 
 async fn may_read(
