@@ -283,3 +283,42 @@ async fn the_policy_is_asked_for_each() {
         assert_eq!(failure(answer, 403, denied), "not that", "{action}");
     }
 }
+
+#[tokio::test]
+async fn a_list_of_many_pages_is_whole() {
+    let host = host().await;
+    let mut names: Vec<String> = (0..42).map(|it| format!("r{it:02}")).collect();
+    for name in &names {
+        let mut request = install(None);
+        request["installProperties"]["releaseName"] = json!(format!(" {name} "));
+        host.post(INSTALL, &request).await.expect(201);
+    }
+
+    for (part, expected) in [("", 42), ("R0", 10), ("r", 42), ("41", 1)] {
+        let path = format!("/api/release/list/{part}");
+        let list = host.get(path.trim_end_matches('/')).await.expect(200).json();
+        let found = list["_embedded"]["releases"].as_array().unwrap().clone();
+        let found: Vec<String> =
+            found.iter().map(|it| it["name"].as_str().unwrap().to_owned()).collect();
+        let part = part.to_lowercase();
+        let wanted: Vec<String> = names.iter().filter(|it| it.contains(&part)).cloned().collect();
+        assert_eq!(found, wanted);
+        assert_eq!(found.len(), expected);
+    }
+
+    // A page that is exactly full is the last one, too.
+    for name in names.split_off(40) {
+        host.delete(&format!("/api/release/{name}")).await.expect(200);
+    }
+    let list = host.get("/api/release/list").await.expect(200).json();
+    assert_eq!(list["_embedded"]["releases"].as_array().unwrap().len(), 40);
+}
+
+#[tokio::test]
+async fn a_long_name_is_refused_with_its_field() {
+    let host = host().await;
+    let mut request = install(None);
+    request["installProperties"]["releaseName"] = json!("n".repeat(100_000));
+    let message = refused(&host, &request).await;
+    assert_eq!(message, "`releaseName` may have 255 characters, and has more");
+}

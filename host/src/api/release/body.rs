@@ -146,7 +146,7 @@ fn not_empty(bytes: Bytes) -> Result<Bytes, Failure> {
 }
 
 fn cut_off() -> Failure {
-    Failure::unreadable("the body ended before it was whole")
+    Failure::unreadable("the body of the request ended too early")
 }
 
 /// Makes a request of the bytes of a body, which must be an object.

@@ -142,7 +142,7 @@ fn unreachable(url: &Url, refusal: Refusal) -> Error {
         Refusal::Denied(why) => {
             tracing::warn!(why, "a resource is not fetched");
             Error::Conflict(format!(
-                "`{host}` is not at a public address: add its network to \
+                "`{host}` leads to what is not a public address: add its network to \
                  `resources.http_private`"
             ))
         }
