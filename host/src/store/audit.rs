@@ -87,9 +87,10 @@ pub enum Outcome {
         /// Which plugin, and how it failed.
         why: String,
     },
-    /// More was refused than is kept one by one: so many, of this actor, since the
-    /// last record of the kind.
-    RefusedMore {
+    /// More was refused, or went on although a plugin failed, than is kept one by one:
+    /// so many of both together, of this actor, since the last record of the kind.
+    #[serde(alias = "refused-more")]
+    More {
         /// How many.
         count: u64,
     },

@@ -163,7 +163,8 @@ impl Store {
         self.told(audit, Outcome::Refused { why: shortened(why) }).await
     }
 
-    /// The same for a request that went on although a plugin failed.
+    /// The same for a request that went on although a plugin failed. Both are counted
+    /// together.
     pub async fn passed_open(&self, audit: Audit, why: String) -> Result<()> {
         self.told(audit, Outcome::PassedOpen { why: shortened(why) }).await
     }
@@ -251,7 +252,7 @@ impl Store {
             tokio::time::sleep(refusals::COUNT_AFTER).await;
             let count = refusals.take_count(&actor);
             if count > 0 && writer.try_send(Message::Run(counted(&actor, count))).is_err() {
-                tracing::warn!(actor, count, "a count of refusals could not be recorded");
+                tracing::warn!(actor, count, "a count of audit records could not be recorded");
             }
         });
     }
@@ -308,7 +309,7 @@ fn open_disk(folder: &Path) -> Result<Disk> {
 
 fn counted(actor: &str, count: u64) -> Box<dyn Job> {
     let audit = Audit { actor: actor.to_owned(), ..Audit::default() };
-    let trail = Trail::Told(audit, Outcome::RefusedMore { count });
+    let trail = Trail::Told(audit, Outcome::More { count });
     Write::new(trail, |_: &mut dyn Change| Ok(())).0
 }
 

@@ -1,8 +1,9 @@
 //! Audit records of refusals, bounded.
 //!
-//! Every refusal leaves a record, but whoever is refused must not be able to fill
-//! the disk by asking again: beyond a rate, refusals of one actor are counted, and
-//! the count is recorded with the next one that is, or a while later by itself.
+//! Every refusal leaves a record, and so does a plugin's failure that was let pass,
+//! but whoever causes them must not be able to fill the disk by asking again: beyond
+//! a rate, those of one actor are counted, and the count is recorded with the next
+//! one that is, or a while later by itself.
 
 use std::{
     collections::HashMap,

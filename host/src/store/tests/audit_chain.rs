@@ -98,12 +98,40 @@ async fn a_flood_of_refusals_is_counted_and_the_count_is_kept() {
         .iter()
         .map(|it| match it.outcome {
             Outcome::Refused { .. } => 1,
-            Outcome::RefusedMore { count } => count,
+            Outcome::More { count } => count,
             Outcome::Done { .. } | Outcome::PassedOpen { .. } => 0,
         })
         .sum();
     assert_eq!(told, 1000);
     assert_eq!(store.verify_audit().await.unwrap(), entries.len() as u64);
+}
+
+#[tokio::test]
+async fn what_was_passed_is_not_counted_as_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let ana = || Audit { actor: "user:ana".into(), ..Audit::default() };
+    let passed = (0..500).map(|_| store.passed_open(ana(), "a hook failed".into()));
+    for it in futures::future::join_all(passed).await {
+        it.unwrap();
+    }
+    store.close().await.unwrap();
+
+    let store = Store::open(folder.path()).await.unwrap();
+    let entries = store.read(|view| entries(view, 1, 5000)).await.unwrap();
+    let told: u64 = entries
+        .iter()
+        .map(|it| match it.outcome {
+            Outcome::PassedOpen { .. } => 1,
+            Outcome::More { count } => count,
+            Outcome::Done { .. } | Outcome::Refused { .. } => panic!("nothing was refused"),
+        })
+        .sum();
+    assert_eq!(told, 500);
+    let text = serde_json::to_string(&entries).unwrap();
+    assert!(!text.contains("refused"), "no record says so");
+    let old: Outcome = serde_json::from_str(r#"{"refused-more":{"count":3}}"#).unwrap();
+    assert_eq!(old, Outcome::More { count: 3 }, "older records are read");
 }
 
 #[tokio::test]
