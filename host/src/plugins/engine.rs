@@ -55,6 +55,8 @@ pub(super) struct Machine {
 
 /// A place in the pool and a running clock, for one guest.
 pub(super) struct Place<'a> {
+    /// Whether the pool was full. Of inline calls only.
+    pub(super) has_waited: bool,
     _permit: SemaphorePermit<'a>,
     _running: Running<'a>,
 }
@@ -87,18 +89,20 @@ impl Machine {
     /// A place for a call that runs to its end on this thread. Holders never wait
     /// for anything, so blocking here is short.
     pub(super) fn inline_place(&self, weight: u32) -> Place<'_> {
-        let permit = match self.inline.try_acquire_many(weight) {
-            Ok(permit) => permit,
-            Err(_) => futures::executor::block_on(self.inline.acquire_many(weight))
-                .expect("the line is never closed"),
+        let (permit, has_waited) = match self.inline.try_acquire_many(weight) {
+            Ok(permit) => (permit, false),
+            Err(_) => {
+                let waiting = futures::executor::block_on(self.inline.acquire_many(weight));
+                (waiting.expect("the line is never closed"), true)
+            }
         };
-        Place { _permit: permit, _running: self.ticker.running() }
+        Place { has_waited, _permit: permit, _running: self.ticker.running() }
     }
 
     /// A place for a call that may wait for the world outside.
     pub(super) async fn hosted_place(&self, weight: u32) -> Place<'_> {
         let permit = self.hosted.acquire_many(weight).await.expect("the line is never closed");
-        Place { _permit: permit, _running: self.ticker.running() }
+        Place { has_waited: false, _permit: permit, _running: self.ticker.running() }
     }
 }
 

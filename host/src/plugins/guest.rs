@@ -92,21 +92,22 @@ impl Slices {
 
 impl Guest {
     /// The store for a call that runs inline, on this thread.
-    pub(super) fn inline(bound: &Arc<Bound>, budget: Duration) -> Store<Guest> {
+    pub(super) fn inline(bound: &Arc<Bound>, budget: Duration, now: Instant) -> Store<Guest> {
         let clock = Clock::Thread { budget, since: None };
-        Guest::store(bound, clock, Duration::ZERO, FIRST_SLICE_TICKS)
+        // It waits for nothing, so it ends for whoever would wait when it begins.
+        Guest::store(bound, clock, now, FIRST_SLICE_TICKS)
     }
 
     /// The store for a call that may wait.
     pub(super) fn hosted(bound: &Arc<Bound>, slices: Arc<Slices>, wall: Duration) -> Store<Guest> {
-        Guest::store(bound, Clock::Slices(slices), wall, SLICE_TICKS)
+        Guest::store(bound, Clock::Slices(slices), Instant::now() + wall, SLICE_TICKS)
     }
 
-    fn store(bound: &Arc<Bound>, clock: Clock, wall: Duration, ticks: u64) -> Store<Guest> {
+    fn store(bound: &Arc<Bound>, clock: Clock, ends_at: Instant, ticks: u64) -> Store<Guest> {
         let guest = Guest {
             bound: bound.clone(),
             clock,
-            ends_at: Instant::now() + wall,
+            ends_at,
             memory_bytes: 0,
             table_elements: 0,
             host_calls: 0,

@@ -1,7 +1,7 @@
 //! Policies: the `chandlery:plugin/access-policy` world. Called inline: a fresh
 //! guest costs less than handing the question to another thread.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use super::{
     bound::{Bound, Linked},
@@ -64,7 +64,7 @@ impl Policy {
     /// caller's question leaves in it, the next caller's finds.
     pub(super) fn keep(&self) -> Result<Kept, Failure> {
         let failed = |it| Failure::of(it, &self.bound.limits);
-        let mut store = Guest::inline(&self.bound, self.bound.limits.guest);
+        let mut store = Guest::inline(&self.bound, self.bound.limits.guest, Instant::now());
         let policy = self.pre.instantiate(&mut store).map_err(failed)?;
         policy
             .chandlery_plugin_lifecycle()
