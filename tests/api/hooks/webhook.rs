@@ -168,7 +168,7 @@ async fn what_a_url_refuses_for_good_is_kept_as_a_dead_letter() {
     assert_eq!(settled(&host).await.dead, 1);
     let read = |view: &dyn chandlery::store::View| outbox::dead_letters(view, "teller", 10);
     let letters = host.app.store.read(read).await.unwrap();
-    assert_eq!(letters[0].reason, format!("`http://{}/told` answered 410", sink.address));
+    assert_eq!(letters[0].reason, format!("`http://{}` answered 410", sink.address));
     assert_eq!(letters[0].event.object.as_ref().unwrap()["version"], "1.0");
 }
 
