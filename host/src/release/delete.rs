@@ -39,15 +39,15 @@ pub async fn delete(app: &Arc<App>, permit: Permit, name: &str) -> Result<Releas
         if row.apps.is_empty() {
             return Ok(row.release);
         }
-        let operation = record(&permit, row);
+        let operation = record(&permit, &row);
         let _working = Working::on(&app, &operation.id);
         let begun = operation.clone();
         let claim = app.store.write_unaudited(move |change| {
-            let now = deployed(change, begun.release())?;
-            if now.release.version != begun.row.release.version {
+            let now = deployed(change, &begun.release)?;
+            if now.release.version != begun.version {
                 return Err(Error::Conflict(format!(
                     "Release [{}] has changed meanwhile: try again",
-                    begun.release()
+                    begun.release
                 )));
             }
             operations::begin(change, &begun)
@@ -69,7 +69,7 @@ fn deployed(view: &(impl View + ?Sized), name: &str) -> Result<ReleaseRow> {
     releases::newest_deployed(view, name)?.ok_or_else(|| unknown(name, None))
 }
 
-fn record(permit: &Permit, row: ReleaseRow) -> Operation {
+fn record(permit: &Permit, row: &ReleaseRow) -> Operation {
     let step = |it: &DeployedApp| Step {
         app: None,
         name: it.name.clone(),
@@ -78,19 +78,8 @@ fn record(permit: &Permit, row: ReleaseRow) -> Operation {
         deployment_id: it.deployment_id.clone(),
         message: None,
     };
-    Operation {
-        id: uuid::Uuid::new_v4().to_string(),
-        revision: 0,
-        kind: Kind::Delete,
-        phase: Phase::Doing,
-        asked: asked(permit),
-        started_ms: now_ms(),
-        ended_ms: None,
-        message: None,
-        attempts: 0,
-        steps: row.apps.iter().map(step).collect(),
-        row,
-    }
+    let steps = row.apps.iter().map(step).collect();
+    Operation::new(uuid::Uuid::new_v4().to_string(), Kind::Delete, asked(permit), row, steps)
 }
 
 /// How an attempt has ended.
@@ -119,7 +108,7 @@ pub(super) async fn go_on(app: &Arc<App>, mut operation: Operation) -> Result<En
         operation.steps[index].state = StepState::Begun;
         operation = advance(app, &operation).await?;
         let undeployed = undeploy(app, &operation, index).await;
-        let release = operation.release().to_owned();
+        let release = operation.release.clone();
         let step = &mut operation.steps[index];
         match undeployed {
             Ok(()) => {
@@ -141,7 +130,7 @@ pub(super) async fn go_on(app: &Arc<App>, mut operation: Operation) -> Result<En
     if !again.is_empty() && operation.attempts < ATTEMPTS_MAX {
         return Ok(Ended::NotYet(format!(
             "Release [{}] is not deleted yet, and the server goes on trying (operation {}): {}",
-            operation.release(),
+            operation.release,
             operation.id,
             again.join("; ")
         )));
@@ -152,7 +141,9 @@ pub(super) async fn go_on(app: &Arc<App>, mut operation: Operation) -> Result<En
 // As in the original, what cannot be taken off does not keep the release; the
 // operation's record tells of it.
 async fn finish(app: &App, mut operation: Operation) -> Result<Release> {
-    let mut row = operation.row.clone();
+    let (name, version) = (operation.release.clone(), operation.version);
+    let found = app.store.read(move |view| releases::find(view, &name, version)).await?;
+    let mut row = found.ok_or_else(|| unknown(&operation.release, Some(version)))?;
     row.release.info.status.status_code = StatusCode::Deleted;
     row.release.info.status.platform_status = None;
     row.release.info.description = DESCRIPTION.to_owned();
@@ -166,7 +157,7 @@ async fn finish(app: &App, mut operation: Operation) -> Result<Release> {
     operation.message = match left.as_slice() {
         [] => None,
         left => {
-            let release = operation.release();
+            let release = &operation.release;
             tracing::error!(
                 operation = operation.id,
                 release,
@@ -179,13 +170,14 @@ async fn finish(app: &App, mut operation: Operation) -> Result<Release> {
     operation.phase = Phase::Done;
     operation.ended_ms = Some(now_ms());
     let told = announcement(app, &operation, &row);
+    // Nobody else changes it while the operation holds its name.
     let kept_row = row.clone();
     let kept = app.store.write(operation.audit(), move |change| {
         operations::advance(change, &mut operation)?;
         releases::put(change, &kept_row);
         for it in &kept_row.apps {
             if let Some(sha256) = &it.artifact_sha256 {
-                blob_refs::release(change, sha256, &blob_owner(&kept_row, &it.name));
+                blob_refs::release(change, sha256, &blob_owner(&operation, &it.name));
             }
         }
         outbox::announce(change, &told)

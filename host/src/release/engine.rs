@@ -137,12 +137,12 @@ async fn take_up(app: &Arc<App>) -> Result<()> {
         let from = after.clone();
         let open = app.store.read(move |view| operations::open(view, &from, OPEN_MAX)).await?;
         let Some(last) = open.last() else { return Ok(()) };
-        after = last.release().to_owned();
+        after = last.release.clone();
         for operation in open {
             let Some(working) = Working::on(app, &operation.id) else { continue };
             let app = app.clone();
             tokio::spawn(async move {
-                go_on(&app, working, &operation.id, operation.release()).await;
+                go_on(&app, working, &operation.id, &operation.release).await;
             });
             taken += 1;
         }
@@ -212,7 +212,7 @@ pub(super) async fn undeploy(
     operation: &Operation,
     index: usize,
 ) -> Result<(), Trouble> {
-    let platform = platform::find(app, &operation.row.release.platform_name)?;
+    let platform = platform::find(app, &operation.platform)?;
     let deployer = platform.deployer_in(&app.plugins.set())?;
     let handle = operation.steps[index].handle.as_deref().unwrap_or_default();
     let scope = platform.scope(&operation.id);
@@ -221,8 +221,8 @@ pub(super) async fn undeploy(
 }
 
 /// Whose an application's bytes are, in the blobs' list of references.
-pub(super) fn blob_owner(row: &ReleaseRow, app: &str) -> String {
-    format!("release/{}/{}/{app}", row.release.name, row.release.version)
+pub(super) fn blob_owner(operation: &Operation, app: &str) -> String {
+    format!("release/{}/{}/{app}", operation.release, operation.version)
 }
 
 async fn refresh(app: &App, all: bool) -> Result<()> {

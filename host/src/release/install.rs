@@ -76,18 +76,18 @@ async fn put_on_platform(
     let applications = manifest::read(row.release.manifest.data.clone()).await?;
     check::applications(&applications)?;
 
-    let mut operation = begin_record(permit, row, &applications);
+    let mut operation = begin_record(permit, &row, &applications);
     let _working = Working::on(app, &operation.id);
     let begun = operation.clone();
     let claim = app.store.write_unaudited(move |change| {
-        check::name_is_free_in(change, begun.release())?;
-        check::version_is_next(change, &begun.row)?;
+        check::name_is_free_in(change, &begun.release)?;
+        check::version_is_next(change, &begun)?;
         operations::begin(change, &begun)
     });
     claim.await?;
 
     match take_steps(app, permit, &mut operation, &applications, &platform, &deployer).await {
-        Ok(statuses) => finish(app, permit, operation, &statuses).await,
+        Ok(statuses) => finish(app, permit, operation, row, &statuses).await,
         Err(Failure::Stopping) => Err(Error::Busy {
             what: "operations while the server is stopping",
             retry_after: std::time::Duration::from_secs(5),
@@ -157,7 +157,7 @@ async fn compose(
     Ok(ReleaseRow { release, apps: Vec::new(), provenance })
 }
 
-fn begin_record(permit: &Permit, row: ReleaseRow, applications: &[Application]) -> Operation {
+fn begin_record(permit: &Permit, row: &ReleaseRow, applications: &[Application]) -> Operation {
     let step = |it: &Application| Step {
         app: None,
         name: it.name.clone(),
@@ -166,19 +166,9 @@ fn begin_record(permit: &Permit, row: ReleaseRow, applications: &[Application]) 
         deployment_id: String::new(),
         message: None,
     };
-    Operation {
-        id: row.provenance.operation_id.clone(),
-        revision: 0,
-        kind: Kind::Install,
-        phase: Phase::Doing,
-        asked: asked(permit),
-        started_ms: now_ms(),
-        ended_ms: None,
-        message: None,
-        attempts: 0,
-        row,
-        steps: applications.iter().map(step).collect(),
-    }
+    let id = row.provenance.operation_id.clone();
+    let steps = applications.iter().map(step).collect();
+    Operation::new(id, Kind::Install, asked(permit), row, steps)
 }
 
 pub(super) fn asked(permit: &Permit) -> Asked {
@@ -266,7 +256,7 @@ async fn fetch(
     for it in applications {
         let location = resource::location(&it.resource, it.version.as_deref());
         let resource = resource::fetch(app, &permit.caller, location).await?;
-        let (deployable, stored) = deployable(&operation.row.release, it, resource)?;
+        let (deployable, stored) = deployable(operation, it, resource)?;
         held.extend(match (stored, &deployable.artifact) {
             (None, Some(artifact)) => Some(hold(app, &deployable, &artifact.sha256).await?),
             (stored, _) => stored,
@@ -281,7 +271,7 @@ async fn fetch(
         operations::advance(change, &mut planned)?;
         for it in planned.steps.iter().filter_map(|it| it.app.as_ref()) {
             if let Some(artifact) = &it.artifact {
-                blob_refs::refer(change, &artifact.sha256, &blob_owner(&planned.row, &it.name));
+                blob_refs::refer(change, &artifact.sha256, &blob_owner(&planned, &it.name));
             }
         }
         // Held until this is durable, even where nobody waits for it any more.
@@ -302,7 +292,7 @@ async fn hold(app: &App, deployable: &Deployable, sha256: &str) -> Result<Stored
 }
 
 fn deployable(
-    release: &Release,
+    operation: &Operation,
     application: &Application,
     resource: Resource,
 ) -> Result<(Deployable, Option<Stored>)> {
@@ -314,17 +304,17 @@ fn deployable(
     let mut deployment_properties = labels(&application.deployment_properties);
     let group = deployment_properties.iter().find(|it| it.key == GROUP).map(|it| it.value.clone());
     if group.is_none() {
-        let value = release.name.clone();
+        let value = operation.release.clone();
         deployment_properties.push(Label { key: GROUP.into(), value });
     }
     deployment_properties.retain(|it| it.key != APP_NAME);
     deployment_properties.push(Label { key: APP_NAME.into(), value: application.name.clone() });
     let deployable = Deployable {
-        release: release.name.clone(),
-        revision: release.version,
+        release: operation.release.clone(),
+        revision: operation.version,
         name: application.name.clone(),
-        definition_name: format!("{}-v{}", application.name, release.version),
-        group: group.unwrap_or_else(|| release.name.clone()),
+        definition_name: format!("{}-v{}", application.name, operation.version),
+        group: group.unwrap_or_else(|| operation.release.clone()),
         version: application.version.clone(),
         resource: resource.location,
         artifact: resource.artifact,
@@ -341,15 +331,14 @@ async fn finish(
     app: &Arc<App>,
     permit: &Permit,
     mut operation: Operation,
+    mut row: ReleaseRow,
     statuses: &[AppStatus],
 ) -> Result<Release> {
-    let mut row = operation.row.clone();
     row.apps = operation.steps.iter().map(deployed).collect();
     row.release.info.description = DESCRIPTION.to_owned();
     row.release.info.status.status_code = StatusCode::Deployed;
     row.release.info.status.platform_status = Some(status::text(&row, statuses));
 
-    operation.row = row.clone();
     operation.phase = Phase::Done;
     operation.ended_ms = Some(now_ms());
     let told = Announcement::of(permit, Some(shown(&row.release)));

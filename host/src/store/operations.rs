@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Audit,
-    releases::ReleaseRow,
+    releases::{Provenance, ReleaseRow},
     view::{self, Change, Record, Table, Take, View, key, prefix},
 };
 use crate::{
@@ -116,8 +116,14 @@ pub struct Operation {
     pub message: Option<String>,
     /// Attempts to take it to its end.
     pub attempts: u32,
-    /// The release: as it will be, for an install; as it was, for a deletion.
-    pub row: ReleaseRow,
+    /// The release's name.
+    pub release: String,
+    /// Its version.
+    pub version: u32,
+    /// The account that it runs on.
+    pub platform: String,
+    /// What the release is made of and by.
+    pub provenance: Provenance,
     /// Its steps, in the manifest's order.
     pub steps: Vec<Step>,
 }
@@ -127,9 +133,25 @@ impl Record for Operation {
 }
 
 impl Operation {
-    /// The release's name.
-    pub fn release(&self) -> &str {
-        &self.row.release.name
+    /// An operation on that release that is about to begin. The release itself is not
+    /// kept with it: it holds a whole package, and this is written with each step.
+    pub fn new(id: String, kind: Kind, asked: Asked, row: &ReleaseRow, steps: Vec<Step>) -> Self {
+        Operation {
+            id,
+            revision: 0,
+            kind,
+            phase: Phase::Doing,
+            asked,
+            started_ms: crate::capabilities::process::now_ms(),
+            ended_ms: None,
+            message: None,
+            attempts: 0,
+            release: row.release.name.clone(),
+            version: row.release.version,
+            platform: row.release.platform_name.clone(),
+            provenance: row.provenance.clone(),
+            steps,
+        }
     }
 
     /// Whether it still has to be brought to an end.
@@ -147,14 +169,14 @@ impl Operation {
             actor: self.asked.principal.id.clone(),
             token: self.asked.token.clone(),
             action: action.to_owned(),
-            resource: format!("release//{}/{}", self.release(), self.row.release.version),
+            resource: format!("release//{}/{}", self.release, self.version),
             policy_digest: self.asked.policy_digest.clone(),
             request_id: self.asked.request_id.clone(),
         }
     }
 
     fn key(&self) -> Vec<u8> {
-        key(&[self.release(), &format!("{:015}", self.started_ms), &self.id])
+        key(&[&self.release, &format!("{:015}", self.started_ms), &self.id])
     }
 }
 
@@ -173,7 +195,7 @@ pub fn busy(wanted: Kind, held: &Operation) -> Error {
         word(wanted),
         held.asked.principal.id,
         word(held.kind),
-        held.release(),
+        held.release,
         held.id,
     ))
 }
@@ -206,32 +228,31 @@ pub fn history(view: &(impl View + ?Sized), release: &str, limit: usize) -> Resu
 
 /// Claims the name and keeps the operation, unless another one holds it.
 pub fn begin(change: &mut (impl Change + ?Sized), operation: &Operation) -> Result<()> {
-    if let Some(held) = open_of(change, operation.release())? {
+    if let Some(held) = open_of(change, &operation.release)? {
         return Err(busy(operation.kind, &held));
     }
-    forget_oldest(change, operation.release())?;
+    forget_oldest(change, &operation.release)?;
     let row = operation.key();
     view::keep(change, OPERATIONS, &row, operation);
-    change.put(OPERATIONS_OPEN, &key(&[operation.release()]), row);
+    change.put(OPERATIONS_OPEN, &key(&[&operation.release]), row);
     Ok(())
 }
 
 /// Keeps how far an operation is; when it has ended, its name is free again.
 /// Fails when somebody else has gone on with it.
 pub fn advance(change: &mut (impl Change + ?Sized), operation: &mut Operation) -> Result<()> {
-    let held = open_of(change, operation.release())?;
+    let held = open_of(change, &operation.release)?;
     let is_ours = held.is_some_and(|it| it.id == operation.id && it.revision == operation.revision);
     if !is_ours {
         return Err(Error::Conflict(format!(
             "operation {} of release [{}] was taken over",
-            operation.id,
-            operation.release()
+            operation.id, operation.release
         )));
     }
     operation.revision += 1;
     view::keep(change, OPERATIONS, &operation.key(), operation);
     if !operation.is_open() {
-        change.delete(OPERATIONS_OPEN, &key(&[operation.release()]));
+        change.delete(OPERATIONS_OPEN, &key(&[&operation.release]));
     }
     Ok(())
 }

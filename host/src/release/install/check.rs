@@ -111,8 +111,8 @@ pub(super) async fn name_is_free(app: &App, name: &str) -> Result<()> {
 }
 
 /// Refuses a version that another install has taken since it was counted.
-pub(super) fn version_is_next(view: &(impl View + ?Sized), row: &ReleaseRow) -> Result<()> {
-    let Release { name, version, .. } = &row.release;
+pub(super) fn version_is_next(view: &(impl View + ?Sized), begun: &Operation) -> Result<()> {
+    let Operation { release: name, version, .. } = begun;
     let latest = releases::latest(view, name)?.map_or(0, |it| it.release.version);
     match *version == latest + 1 {
         true => Ok(()),

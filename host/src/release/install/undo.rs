@@ -39,7 +39,7 @@ pub(in crate::release) async fn undo(
         operation = advance(app, &operation).await?;
     }
     if again && operation.attempts < ATTEMPTS_MAX {
-        let release = operation.release();
+        let release = &operation.release;
         tracing::warn!(release, ?left, "an install could not be undone yet");
         return Ok(());
     }
@@ -47,7 +47,7 @@ pub(in crate::release) async fn undo(
 }
 
 async fn undo_step(app: &Arc<App>, operation: &mut Operation, index: usize) -> Result<(), Trouble> {
-    let platform = platform::find(app, &operation.row.release.platform_name)?;
+    let platform = platform::find(app, &operation.platform)?;
     let deployer = platform.deployer_in(&app.plugins.set())?;
     let scope = platform.scope(&operation.id);
     let step = &operation.steps[index];
@@ -70,7 +70,7 @@ async fn give_up(app: &Arc<App>, mut operation: Operation, left: &[String]) -> R
     operation.message = Some(match left {
         [] => why.clone(),
         left => {
-            let release = operation.release();
+            let release = &operation.release;
             tracing::error!(
                 operation = operation.id,
                 release,
@@ -87,7 +87,7 @@ async fn give_up(app: &Arc<App>, mut operation: Operation, left: &[String]) -> R
         operations::advance(change, &mut operation)?;
         for it in operation.steps.iter().filter_map(|it| it.app.as_ref()) {
             if let Some(artifact) = &it.artifact {
-                blob_refs::release(change, &artifact.sha256, &blob_owner(&operation.row, &it.name));
+                blob_refs::release(change, &artifact.sha256, &blob_owner(&operation, &it.name));
             }
         }
         Ok(())
