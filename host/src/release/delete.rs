@@ -30,7 +30,9 @@ const DESCRIPTION: &str = "Delete complete";
 /// the caller goes away.
 pub async fn delete(app: &Arc<App>, permit: Permit, name: &str) -> Result<Release> {
     let (app, name) = (app.clone(), name.to_owned());
+    let seat = app.engine.seat(0)?;
     let work = async move {
+        let _seat = seat;
         let wanted = name.clone();
         let row = app.store.read(move |view| deployed(view, &wanted)).await?;
         let object = shown(&row.release);

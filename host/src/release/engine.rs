@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -47,9 +50,15 @@ const UNDEPLOY_MAX: Duration = Duration::from_secs(120);
 /// Open operations that are taken up at once.
 const OPEN_MAX: usize = 64;
 
+/// Installs and deletions under way at once; and as many taken up again.
+const SEATS: u32 = 16;
+/// One that reads a package takes a seat for each such part of it.
+const SEAT_BYTES: u64 = 16 << 20;
+
 /// What this server is working on.
-#[derive(Default)]
 pub struct Engine {
+    asked: Arc<Semaphore>,
+    again: Arc<Semaphore>,
     working: Mutex<BTreeSet<String>>,
     /// Young releases, and when they were made.
     young: Mutex<BTreeMap<(String, u32), u64>>,
@@ -62,7 +71,30 @@ pub(super) struct Working {
     id: String,
 }
 
+impl Default for Engine {
+    fn default() -> Self {
+        let seats = || Arc::new(Semaphore::new(SEATS as usize));
+        Engine {
+            asked: seats(),
+            again: seats(),
+            working: Mutex::default(),
+            young: Mutex::default(),
+            stopping: CancellationToken::new(),
+        }
+    }
+}
+
 impl Engine {
+    /// Lets one more operation in, which reads a package of that size. The seat goes
+    /// with the work, not with who asked for it.
+    pub(super) fn seat(&self, package_bytes: u64) -> Result<OwnedSemaphorePermit> {
+        let seats = u32::try_from(1 + package_bytes / SEAT_BYTES).unwrap_or(SEATS).min(SEATS);
+        self.asked.clone().try_acquire_many_owned(seats).map_err(|_| Error::Busy {
+            what: "installs and deletions",
+            retry_after: Duration::from_secs(5),
+        })
+    }
+
     /// Whether it has been told to stop: no further step is begun.
     pub fn is_stopping(&self) -> bool {
         self.stopping.is_cancelled()
@@ -139,9 +171,12 @@ async fn take_up(app: &Arc<App>) -> Result<()> {
         let Some(last) = open.last() else { return Ok(()) };
         after = last.release.clone();
         for operation in open {
+            // The next round takes up what there is no seat for now.
+            let Ok(seat) = app.engine.again.clone().try_acquire_owned() else { return Ok(()) };
             let Some(working) = Working::on(app, &operation.id) else { continue };
             let app = app.clone();
             tokio::spawn(async move {
+                let _seat = seat;
                 go_on(&app, working, &operation.id, &operation.release).await;
             });
             taken += 1;
@@ -296,4 +331,21 @@ async fn refresh_rows(app: &App, rows: Vec<ReleaseRow>) -> Result<()> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_operations_than_seats_are_let_in_and_a_large_package_takes_several() {
+        let engine = Engine::default();
+        let large = engine.seat(4 * SEAT_BYTES).unwrap();
+        let seats: Vec<_> = (5..SEATS).map(|_| engine.seat(0).unwrap()).collect();
+        assert!(matches!(engine.seat(0), Err(Error::Busy { .. })));
+        drop(large);
+        drop(engine.seat(0).unwrap());
+        drop(seats);
+        drop(engine.seat(u64::MAX).unwrap());
+    }
 }

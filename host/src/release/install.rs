@@ -55,10 +55,12 @@ const UNDERWAY: &str = "Initial install underway";
 /// Installs a package. Goes on to its end even where the caller goes away.
 pub async fn install(app: &Arc<App>, permit: Permit, request: InstallRequest) -> Result<Release> {
     let app = app.clone();
+    let wanted = Wanted::read(&request)?;
+    check::name_is_free(&app, &wanted.release).await?;
+    let package = check::find_package(&app, &wanted).await?;
+    let seat = app.engine.seat(package.size_bytes)?;
     let work = async move {
-        let wanted = Wanted::read(&request)?;
-        check::name_is_free(&app, &wanted.release).await?;
-        let package = check::find_package(&app, &wanted).await?;
+        let _seat = seat;
         put_on_platform(&app, &permit, wanted, package).await
     };
     tokio::spawn(work).await.map_err(|it| Error::Internal(it.to_string()))?
