@@ -16,7 +16,10 @@ mod tests;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -91,7 +94,9 @@ struct Inner {
 /// only ever writes that it ended.
 struct Entry {
     key: Key,
-    turn: Turn<()>,
+    turn: Arc<Turn<()>>,
+    /// Whether a start has been let in that its record does not show yet.
+    starting: AtomicBool,
     writing: Turn<()>,
     record: watch::Sender<Option<Process>>,
 }
@@ -120,8 +125,12 @@ impl Processes {
         name: &str,
         spec: ProcessSpec,
     ) -> Result<ProcessState, ProcessError> {
-        launch::check(&self.inner.root, grant, name, &spec)?;
         let (inner, key, grant) = (self.inner.clone(), key(binding, name), grant.clone());
+        let root = inner.root.clone();
+        let checked = blocking(move || {
+            launch::check(&root, &grant, &key.1, &spec).map(|()| (key, grant, spec))
+        });
+        let (key, grant, spec) = checked.await?;
         detached(async move { inner.start(key, &grant, spec).await }).await
     }
 
@@ -188,15 +197,15 @@ impl Inner {
         grant: &Grant,
         spec: ProcessSpec,
     ) -> Result<ProcessState, ProcessError> {
-        let entry = loop {
+        // The turn that was checked is the one that is kept: between two of them
+        // somebody could forget the entry.
+        let (entry, _turn) = loop {
             let entry = self.find_or_add(&key, grant)?;
-            let turn = entry.turn.lock().await;
+            let turn = entry.turn.clone().lock_owned().await;
             if self.find(&key).is_some_and(|it| Arc::ptr_eq(&it, &entry)) {
-                drop(turn);
-                break entry;
+                break (entry, turn);
             }
         };
-        let _turn = entry.turn.lock().await;
         let started = self.start_in_turn(&entry, grant, spec).await;
         if entry.record.borrow().is_none() {
             lock(&self.entries).remove(&key);
@@ -218,9 +227,7 @@ impl Inner {
                 false => Err(ProcessError::Conflict),
             };
         }
-        if self.live_count(&entry.key.0) >= grant.count_max() {
-            return Err(ProcessError::Quota);
-        }
+        let _place = self.take_place(entry, grant)?;
         if let Some(previous) = &previous {
             self.end_remains(previous).await?;
         }
@@ -370,8 +377,8 @@ impl Inner {
         let deadline = Instant::now() + grace;
         loop {
             let leader = is_alive(process);
-            let remains = if leader { Vec::new() } else { marked(&process.mark).await };
-            if !leader && remains.is_empty() {
+            let left = if leader { Vec::new() } else { remains(process).await };
+            if !leader && left.is_empty() {
                 return Ok(());
             }
             if Instant::now() >= deadline + KILL_MAX {
@@ -381,18 +388,16 @@ impl Inner {
                 if leader {
                     os::kill_group(process.pid.unwrap_or(0));
                 }
-                os::kill_all(&marked(&process.mark).await);
+                os::kill_all(&remains(process).await);
             }
             sleep(Duration::from_millis(20)).await;
         }
     }
 
-    /// Kills what an ended process has left behind.
+    /// Kills what an ended process has left behind. The mark finds it even where nobody
+    /// saw which pid it got.
     async fn end_remains(&self, process: &Process) -> Result<(), ProcessError> {
-        match process.pid {
-            Some(_) => self.wait_for_end(process, Duration::ZERO).await,
-            None => Ok(()),
-        }
+        self.wait_for_end(process, Duration::ZERO).await
     }
 
     async fn forget(&self, key: &Key) -> Result<(), ProcessError> {
@@ -488,10 +493,16 @@ impl Inner {
         Ok(entry)
     }
 
-    fn live_count(&self, binding: &str) -> usize {
+    /// A place among the processes that the grant allows. Counted and taken under one
+    /// lock: of many starts at once no more are let in than there are places.
+    fn take_place(&self, entry: &Arc<Entry>, grant: &Grant) -> Result<Place, ProcessError> {
         let entries = lock(&self.entries);
-        let own = entries.values().filter(|it| it.key.0 == binding);
-        own.filter(|it| it.record.borrow().as_ref().is_some_and(Process::is_live)).count()
+        let own = entries.values().filter(|it| it.key.0 == entry.key.0);
+        if own.filter(|it| it.counts()).count() >= grant.count_max() {
+            return Err(ProcessError::Quota);
+        }
+        entry.starting.store(true, Ordering::Release);
+        Ok(Place(entry.clone()))
     }
 
     async fn reserve(
@@ -543,7 +554,19 @@ impl Inner {
 impl Entry {
     fn new(key: Key, record: Option<Process>) -> Entry {
         let record = watch::Sender::new(record);
-        Entry { key, turn: Turn::new(()), writing: Turn::new(()), record }
+        Entry {
+            key,
+            turn: Arc::default(),
+            starting: AtomicBool::new(false),
+            writing: Turn::new(()),
+            record,
+        }
+    }
+
+    /// Whether it counts as one that runs.
+    fn counts(&self) -> bool {
+        self.starting.load(Ordering::Acquire)
+            || self.record.borrow().as_ref().is_some_and(Process::is_live)
     }
 
     fn record(&self) -> Option<Process> {
@@ -555,6 +578,15 @@ impl Entry {
     }
 }
 
+/// A start that has been let in, until its record says what became of it.
+struct Place(Arc<Entry>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.starting.store(false, Ordering::Release);
+    }
+}
+
 fn is_alive(process: &Process) -> bool {
     let (Some(pid), Some(started_ticks)) = (process.pid, process.started_ticks) else {
         return false;
@@ -562,9 +594,20 @@ fn is_alive(process: &Process) -> bool {
     process.boot == os::boot_id() && os::is_alive(pid, started_ticks)
 }
 
-async fn marked(mark: &str) -> Vec<u32> {
-    let mark = mark.to_owned();
-    blocking(move || os::all_marked().remove(&mark).unwrap_or_default()).await
+/// What a process has started and has not ended: by its mark, and by its group, since a
+/// program may drop the mark from its environment.
+async fn remains(process: &Process) -> Vec<u32> {
+    let process = process.clone();
+    let find = move || {
+        let mut found = os::all_marked().remove(&process.mark).unwrap_or_default();
+        if let (Some(pid), Some(started_ticks)) = (process.pid, process.started_ticks)
+            && process.boot == os::boot_id()
+        {
+            found.extend(os::group(pid, started_ticks));
+        }
+        found
+    };
+    blocking(find).await
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {

@@ -26,7 +26,8 @@ const ARGS_MAX: usize = 1024;
 const SPEC_BYTES_MAX: usize = 256 << 10;
 const PORTS_MAX: usize = 32;
 
-/// Checks a spec against the grant, before anything is kept or started.
+/// Checks a spec against the grant, before anything is kept or started. Looks at the
+/// disk, so it is no work for an async thread.
 pub(super) fn check(
     root: &Path,
     grant: &Grant,
@@ -66,7 +67,7 @@ pub(super) fn check(
     for pattern in spec.inherit_env.iter().chain(&grant.inherit_env) {
         whole(pattern)?;
     }
-    check_root(root, grant, spec)
+    check_root(root, grant, spec.workdir_root.as_deref())
 }
 
 fn check_size(spec: &ProcessSpec) -> Result<(), ProcessError> {
@@ -95,8 +96,8 @@ fn check_file_name(file: &str) -> Result<(), ProcessError> {
     }
 }
 
-fn check_root(root: &Path, grant: &Grant, spec: &ProcessSpec) -> Result<(), ProcessError> {
-    let Some(wanted) = &spec.workdir_root else { return Ok(()) };
+fn check_root(root: &Path, grant: &Grant, wanted: Option<&str>) -> Result<(), ProcessError> {
+    let Some(wanted) = wanted else { return Ok(()) };
     let refused = || {
         ProcessError::Denied(format!(
             "folder `{wanted}` is not granted: add it to `process.workdir_roots`"
@@ -150,15 +151,18 @@ pub(super) async fn launch(
     spec: &ProcessSpec,
 ) -> Result<Child, String> {
     let workdir = process.workdir.clone();
-    let made =
-        blocking(move || folder::make(&workdir).and_then(|()| fs::symlink_metadata(&workdir)));
-    let made = made.await.map_err(|it| format!("the working folder cannot be made: {it}"))?;
-    if !made.is_dir() {
-        return Err("the working folder is no folder".into());
-    }
-    // Between the check and now, a part of the path may have become a link.
-    check_root(root, grant, spec)
-        .map_err(|_| "the working folder is not where it was".to_owned())?;
+    let (root, granted, wanted) = (root.to_owned(), grant.clone(), spec.workdir_root.clone());
+    let make = move || {
+        let made = folder::make(&workdir).and_then(|()| fs::symlink_metadata(&workdir));
+        let made = made.map_err(|it| format!("the working folder cannot be made: {it}"))?;
+        if !made.is_dir() {
+            return Err("the working folder is no folder".to_owned());
+        }
+        // Between the check and now, a part of the path may have become a link.
+        check_root(&root, &granted, wanted.as_deref())
+            .map_err(|_| "the working folder is not where it was".to_owned())
+    };
+    blocking(make).await?;
 
     let artifact = place_artifact(blobs, process, spec).await?;
     let words = Words { process, artifact: artifact.as_deref() };

@@ -57,6 +57,23 @@ pub(super) fn all_marked() -> BTreeMap<String, Vec<u32>> {
     found
 }
 
+/// The living members of a group, but for its leader. Where another process has the
+/// leader's pid by now the group is gone: the kernel gives no pid away that a group
+/// still goes by.
+pub(super) fn group(leader: u32, started_ticks: u64) -> Vec<u32> {
+    if stat(leader).is_some_and(|it| it.started_ticks != started_ticks) {
+        return Vec::new();
+    }
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|it| it.file_name().to_str()?.parse::<u32>().ok());
+    let members = pids.filter(|it| *it != leader).filter_map(stat);
+    // What is older than its leader is not of its making.
+    members
+        .filter(|it| it.group == leader && !it.dead && it.started_ticks >= started_ticks)
+        .map(|it| it.pid)
+        .collect()
+}
+
 fn mark_in(environment: &[u8]) -> Option<String> {
     let variables = environment.split(|it| *it == 0);
     let mut values = variables

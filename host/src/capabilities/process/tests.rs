@@ -144,12 +144,12 @@ async fn what_ignores_the_request_to_end_is_killed_with_all_it_started() {
                   while :; do sleep 1; done";
     let started = setup.start("a", sh(script)).await.unwrap();
     let mark = setup.processes.inner.find(&key(BINDING, "a")).unwrap().record().unwrap().mark;
-    until("children", async || marked(&mark).await.len() >= 3).await;
+    until("children", async || os::all_marked().remove(&mark).unwrap_or_default().len() >= 3).await;
 
     let stopped = setup.processes.stop(BINDING, "a", 100).await.unwrap();
     assert_eq!(stopped.phase, ProcessPhase::Stopped);
     assert!(!exists(started.pid.unwrap()));
-    assert_eq!(marked(&mark).await, Vec::<u32>::new());
+    assert_eq!(os::all_marked().remove(&mark).unwrap_or_default(), Vec::<u32>::new());
 }
 
 #[tokio::test]
@@ -401,4 +401,72 @@ async fn a_start_that_nobody_waits_for_any_more_is_still_recorded() {
     let running = async || state().await.is_ok_and(|it| it.phase == ProcessPhase::Running);
     until("it runs", running).await;
     setup.end("a").await;
+}
+
+#[tokio::test]
+async fn a_child_that_dropped_the_mark_ends_with_its_group() {
+    let setup = Setup::new().await;
+    let script = "env -i sleep 600 & echo $! > child; exec sleep 600";
+    let started = setup.start("a", sh(script)).await.unwrap();
+    let path = Path::new(&started.workdir).join("child");
+    let read = || fs::read_to_string(&path).ok()?.trim().parse::<u32>().ok();
+    let unmarked = |pid| fs::read(format!("/proc/{pid}/environ")).is_ok_and(|it| it.is_empty());
+    until("a child without a mark", async || read().is_some_and(unmarked)).await;
+    let child = read().unwrap();
+
+    os::kill_all(&[started.pid.unwrap()]);
+    let ended = async || setup.processes.status(BINDING, "a").await.unwrap().pid.is_none();
+    until("the leader has ended", ended).await;
+    assert!(exists(child));
+
+    setup.processes.forget(BINDING, "a").await.unwrap();
+    assert!(!exists(child));
+}
+
+#[tokio::test]
+async fn what_a_launcher_without_a_recorded_pid_has_left_is_ended() {
+    let setup = Setup::new().await;
+    let started = setup.start("a", sh("sleep 600 & echo $! > child")).await.unwrap();
+    let ended = async || setup.processes.status(BINDING, "a").await.unwrap().pid.is_none();
+    until("the launcher has ended", ended).await;
+    let path = Path::new(&started.workdir).join("child");
+    let child: u32 = fs::read_to_string(path).unwrap().trim().parse().unwrap();
+    let entry = setup.processes.inner.find(&key(BINDING, "a")).unwrap();
+    entry.record.send_modify(|it| it.as_mut().unwrap().pid = None);
+    assert!(exists(child));
+
+    setup.processes.forget(BINDING, "a").await.unwrap();
+    assert!(!exists(child));
+}
+
+#[tokio::test]
+async fn of_many_starts_at_once_no_more_are_let_in_than_are_granted() {
+    let setup = Setup::new().await;
+    let grant = Grant { count_max: 2, ..grant() };
+    let names: Vec<String> = (0..8).map(|it| format!("p{it}")).collect();
+    let starts =
+        names.iter().map(|it| setup.processes.start(BINDING, &grant, it, sh("exec sleep 600")));
+    let started = futures::future::join_all(starts).await;
+    assert_eq!(started.iter().filter(|it| it.is_ok()).count(), 2, "{started:?}");
+    for (name, _) in names.iter().zip(&started).filter(|(_, it)| it.is_ok()) {
+        setup.end(name).await;
+    }
+}
+
+#[tokio::test]
+async fn starting_and_forgetting_at_once_never_leaves_a_process_that_nobody_knows() {
+    let setup = Setup::new().await;
+    for _ in 0..20 {
+        let script = || sh("exec sleep 600");
+        setup.start("a", sh("exit 0")).await.unwrap();
+        let ended = async || setup.processes.status(BINDING, "a").await.unwrap().pid.is_none();
+        until("ended", ended).await;
+        let (forgotten, started) =
+            tokio::join!(setup.processes.forget(BINDING, "a"), setup.start("a", script()));
+        drop(forgotten);
+        let pid = started.unwrap().pid.unwrap();
+        assert_eq!(setup.processes.status(BINDING, "a").await.unwrap().pid, Some(pid));
+        setup.end("a").await;
+        assert!(!exists(pid));
+    }
 }
