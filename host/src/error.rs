@@ -114,6 +114,17 @@ impl error::Error for Error {
     }
 }
 
+/// What an error says, and what each error under it says, for the log.
+pub fn chain(error: &dyn error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(&format!(": {error}"));
+        source = error.source();
+    }
+    text
+}
+
 impl Error {
     /// An [`Error::Invalid`] of a field.
     pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
@@ -128,5 +139,21 @@ impl Error {
     /// An [`Error::Store`] with what lies under it.
     pub fn store(doing: impl Into<String>, source: impl Into<Source>) -> Self {
         Error::Store { doing: doing.into(), source: Some(source.into()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_says_what_each_error_says() {
+        let disk = std::io::Error::other("the disk is full");
+        let error = Error::store("committing", Error::store("writing a page", disk));
+        assert_eq!(
+            chain(&error),
+            "the store failed while committing: the store failed while writing a page: the disk \
+             is full"
+        );
     }
 }

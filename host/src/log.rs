@@ -23,7 +23,10 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::config::{Log, LogFormat};
+use crate::{
+    config::{Log, LogFormat},
+    error::chain,
+};
 
 /// Starts logging to standard error. Does nothing where logging has begun already.
 pub fn start(settings: &Log) {
@@ -182,13 +185,7 @@ impl Visit for Fields {
 
     /// An error says its own part only, so the whole chain is written.
     fn record_error(&mut self, field: &Field, value: &(dyn StdError + 'static)) {
-        let mut text = value.to_string();
-        let mut source = value.source();
-        while let Some(error) = source {
-            let _ = write!(text, ": {error}");
-            source = error.source();
-        }
-        self.put(field, text);
+        self.put(field, chain(value));
     }
 }
 

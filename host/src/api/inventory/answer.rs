@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::error::Error;
+use crate::error::{Error, chain};
 
 /// What an Inventory handler returns.
 pub(super) type Answer<T = Response> = Result<T, Failure>;
@@ -50,8 +50,7 @@ impl IntoResponse for Failure {
 
 /// Nothing of our own failures is told to the caller; the log has it.
 fn broken(error: &Error) -> Response {
-    let source = std::error::Error::source(error).map(ToString::to_string);
-    tracing::error!(%error, source, "an inventory request failed");
+    tracing::error!(error = chain(error), "an inventory request failed");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 

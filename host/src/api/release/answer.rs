@@ -14,7 +14,7 @@ use axum::{
 use serde_json::{Map, Value};
 
 use super::links;
-use crate::error::Error;
+use crate::error::{Error, chain};
 
 /// What a handler of the release API returns.
 pub(super) type Answer = Result<Response, Failure>;
@@ -199,17 +199,6 @@ fn body(
     body.insert("message".to_owned(), message.into());
     body.insert("path".to_owned(), path.into());
     body
-}
-
-/// An error with all that lies under it.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        text += &format!(": {error}");
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]
