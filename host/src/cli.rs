@@ -12,8 +12,8 @@ use crate::{
     api::{Api, Server},
     app,
     config::{self, Flag, Loaded, Sources},
-    error::{Error, Result},
-    log,
+    error::{Error, Result, chain},
+    log, open_files,
 };
 
 /// How long work on other threads may take to end, once everything else has.
@@ -90,8 +90,9 @@ fn show(settings: &Settings) -> Result<()> {
 }
 
 fn serve(settings: &Settings) -> Result<()> {
-    let loaded = settings.load()?;
+    let mut loaded = settings.load()?;
     log::start(&loaded.config.log);
+    open_files::fit(&mut loaded.config.limits, open_files::raise());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("chandlery")
@@ -176,14 +177,4 @@ impl Settings {
         flags.extend(named.into_iter().flatten());
         Ok(flags)
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(&format!(": {error}"));
-        source = error.source();
-    }
-    text
 }

@@ -7,6 +7,8 @@
 
 use axum::http::{StatusCode, Uri};
 
+/// What every client of HTTP/2 sends first.
+const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 /// As many as hyper reads.
 const HEADERS_MAX: usize = 100;
 /// As long as `http::Uri` takes.
@@ -60,6 +62,12 @@ pub(super) fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
 
 /// Reads a whole head and tells how its body is framed.
 pub(super) fn read_head(bytes: &[u8]) -> Result<Frame, Refusal> {
+    if bytes == HTTP2 {
+        return Err(Refusal::new(
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            "HTTP/2 is not spoken here: use HTTP/1.1",
+        ));
+    }
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(bytes) {
@@ -302,6 +310,7 @@ mod tests {
         refused(&format!("GET /{long} HTTP/1.1\nHost: a\n\n"), 414, "too long");
         refused("GET / HTTP/9.9\nHost: a\n\n", 400, "malformed");
         refused("nonsense\n\n", 400, "malformed");
+        refused("PRI * HTTP/2.0\n\n", 505, "use HTTP/1.1");
     }
 
     #[test]

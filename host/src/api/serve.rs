@@ -23,10 +23,10 @@ use axum::{
     response::Response,
 };
 use http_body::{Frame, SizeHint};
-use hyper::body::Incoming;
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
 use metrics::{counter, gauge};
@@ -48,10 +48,6 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Streams at once on one connection of HTTP/2.
-const STREAMS_MAX: u32 = 128;
-/// How often a quiet connection of HTTP/2 is asked whether it is still there.
-const PING: Duration = Duration::from_secs(20);
 /// Clients that are told at once that there are too many; the others are just cut off.
 const TURNED_AWAY_MAX: usize = 64;
 const TURNED_AWAY_LIMIT: Duration = Duration::from_secs(1);
@@ -159,31 +155,26 @@ impl Server {
         let _ = stream.set_nodelay(true);
         let (wire, shared) = Wire::new(stream, Patience::of(&self.config));
         let service = TowerToHyperService::new(Connection { api: api.clone(), shared, remote });
-        let connection = self.http().serve_connection(TokioIo::new(wire), service).into_owned();
+        let connection = http().serve_connection(TokioIo::new(wire), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             let _place = place;
             if let Err(error) = connection.await {
-                let error = &*error;
+                let error = &error as &dyn std::error::Error;
                 tracing::debug!(%remote, error, "a connection broke off");
             }
         });
     }
+}
 
-    fn http(&self) -> auto::Builder<TokioExecutor> {
-        let mut http = auto::Builder::new(TokioExecutor::new());
-        // The wire waits for heads; hyper cannot tell a slow head from a quiet client.
-        // A client that is done sending still gets its answer.
-        http.http1().timer(TokioTimer::new()).header_read_timeout(None).half_close(true);
-        let head_bytes_max = u32::try_from(self.config.limits.head_bytes_max).unwrap_or(u32::MAX);
-        http.http2()
-            .timer(TokioTimer::new())
-            .keep_alive_interval(PING)
-            .keep_alive_timeout(PING)
-            .max_concurrent_streams(STREAMS_MAX)
-            .max_header_list_size(head_bytes_max);
-        http
-    }
+/// HTTP/1.1 and nothing newer: what a client of HTTP/2 takes, it takes stream by
+/// stream, and one that takes nothing looks like one that is there.
+fn http() -> http1::Builder {
+    let mut http = http1::Builder::new();
+    // The wire waits for heads; hyper cannot tell a slow head from a quiet client.
+    // A client that is done sending still gets its answer.
+    http.timer(TokioTimer::new()).header_read_timeout(None).half_close(true);
+    http
 }
 
 fn cannot_listen(address: SocketAddr, error: &io::Error) -> Error {

@@ -32,7 +32,6 @@ use tokio_util::io::poll_read_buf;
 use super::framing::{self, Chunks, Frame, Refusal};
 use crate::config::Config;
 
-const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 const BUFFER_BYTES: usize = 8 << 10;
 /// How long a client may still send what nobody reads, so that it gets to read the
 /// answer.
@@ -119,15 +118,12 @@ enum Phase {
     Length(u64),
     /// A chunked body; so much of the buffer is known to be part of it.
     Chunked(Chunks, usize),
-    /// HTTP/2 has frames of its own.
-    Http2,
     /// Nothing that follows is read.
     Over,
 }
 
 enum Next {
     Body(Frame),
-    Http2,
     Over,
 }
 
@@ -213,14 +209,9 @@ impl Wire {
     }
 
     fn head(&mut self, end: usize) {
-        let is_http2 = self.first && self.buffer.starts_with(HTTP2);
         self.first = false;
         self.scanned = 0;
         self.wait_for(Waiting::Nothing);
-        if is_http2 {
-            self.phase = Phase::Deliver(end, Next::Http2);
-            return;
-        }
         if end > self.patience.head_bytes_max {
             return self.refuse(too_large(&self.buffer[..end], self.patience.head_bytes_max));
         }
@@ -296,7 +287,7 @@ impl Wire {
 
     /// Whether there may be bytes that nobody will read.
     fn has_unread(&self) -> bool {
-        !matches!(self.phase, Phase::Head | Phase::Http2) || !self.buffer.is_empty()
+        !matches!(self.phase, Phase::Head) || !self.buffer.is_empty()
     }
 }
 
@@ -338,7 +329,6 @@ impl AsyncRead for Wire {
                     let left = left - this.hand_over(out, left);
                     this.phase = match (left, next) {
                         (0, Next::Body(frame)) => body(frame),
-                        (0, Next::Http2) => Phase::Http2,
                         (0, Next::Over) => Phase::Over,
                         (left, next) => Phase::Deliver(left, next),
                     };
@@ -378,13 +368,6 @@ impl AsyncRead for Wire {
                         Ok(known) => this.phase = Phase::Chunked(chunks, known),
                         Err(framing::Malformed) => return Poll::Ready(Ok(())),
                     }
-                }
-                Phase::Http2 => {
-                    this.phase = Phase::Http2;
-                    return match this.poll_body(context, out, u64::MAX) {
-                        Poll::Ready(read) => Poll::Ready(read.map(|_| ())),
-                        Poll::Pending => this.poll_patience(context).map(Ok),
-                    };
                 }
                 Phase::Over => return Poll::Ready(Ok(())),
             }

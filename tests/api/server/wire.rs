@@ -167,15 +167,12 @@ async fn connections_over_the_limit_are_turned_away() {
 }
 
 #[tokio::test]
-async fn http2_is_spoken_too() {
+async fn http2_is_refused_in_the_words_of_http1() {
     let server = impatient();
-    let mut stream = server.connect().await;
     // The preface and empty settings.
-    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
-    let mut frame = [0; 9];
-    stream.read_exact(&mut frame).await.unwrap();
-    assert_eq!(frame[3], 4, "the server answers with its settings");
-    // And loses patience with a client that asks for nothing.
-    let mut rest = Vec::new();
-    stream.read_to_end(&mut rest).await.unwrap();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let answer = server.raw(preface).await;
+    refused(&answer, 505);
+    assert!(answer.contains("use HTTP/1.1"), "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "one answer: {answer}");
 }
