@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Result},
     inventory::Downloads,
     outbox,
-    plugins::{Binding, Plugins},
+    plugins::{Binding, Kind, Plugins},
     release::engine::{self, Engine},
     store::{Store, Table},
     tasks::Tasks,
@@ -108,12 +108,23 @@ impl App {
     /// Looks at everything that the server needs to be fit for work.
     pub async fn readiness(&self) -> Vec<Check> {
         let store = Check { name: "store", failure: self.store_failure().await };
-        let plugins = Check { name: "plugins", failure: None };
+        let plugins = Check { name: "plugins", failure: self.plugins_failure() };
         let tasks = self.tasks.states().into_iter().map(|(name, running)| Check {
             name,
             failure: (!running).then(|| "it does not run any more".to_owned()),
         });
         [store, plugins].into_iter().chain(tasks).collect()
+    }
+
+    /// What can be asked for needs a policy to allow it, and a release a renderer and
+    /// a deployer.
+    fn plugins_failure(&self) -> Option<String> {
+        let names = self.plugins.set().names();
+        let needed =
+            [(Kind::Policy, "policy"), (Kind::Renderer, "renderer"), (Kind::Deployer, "deployer")];
+        let missing = needed.into_iter().filter(|(kind, _)| names.iter().all(|it| it.1 != *kind));
+        let missing: Vec<&str> = missing.map(|(_, name)| name).collect();
+        (!missing.is_empty()).then(|| format!("no {} is in force", missing.join(", no ")))
     }
 
     /// Tries to write, but not more often than once a second.

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{Arc, OnceLock},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -18,20 +18,34 @@ use metrics::{counter, describe_counter, describe_histogram, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use super::caller::{Peer, RequestId};
+use crate::tasks::Tasks;
 
 /// Upper bounds of the latency buckets, in seconds.
 const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// How often samples are taken into their buckets. Until then each is kept for itself.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
 static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
-/// Starts collecting; once a process.
-pub(super) fn start() {
-    HANDLE.get_or_init(|| {
+/// Starts collecting, once a process, and keeps what is collected small although
+/// nobody may ever ask for it.
+pub(super) fn start(tasks: &Tasks) {
+    let handle = HANDLE.get_or_init(|| {
         let recorder = PrometheusBuilder::new().set_buckets(&BUCKETS).ok()?.build_recorder();
         let handle = recorder.handle();
         metrics::set_global_recorder(recorder).ok()?;
         describe();
         Some(handle)
+    });
+    let Some(handle) = handle else { return };
+    tasks.spawn("metrics", |stop| async move {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(UPKEEP_EVERY) => handle.run_upkeep(),
+            }
+        }
     });
 }
 

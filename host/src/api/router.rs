@@ -44,7 +44,7 @@ impl Api {
     /// Builds the API over `app`.
     pub fn new(app: Arc<App>) -> Api {
         let room = Arc::new(Semaphore::new(app.config.limits.requests_max));
-        metrics::start();
+        metrics::start(&app.tasks);
         Api { routes: routes(app.clone()), app, room }
     }
 

@@ -15,9 +15,18 @@ async fn ready_tells_each_check() {
     let host = Host::start().await;
     let answer = host.get("/ready").await.expect(200).json();
     assert_eq!(answer["ready"], true);
-    for check in ["store", "plugins", "engine"] {
+    for check in ["store", "plugins", "engine", "metrics"] {
         assert_eq!(answer["checks"][check], "ok", "{check}");
     }
+}
+
+#[tokio::test]
+async fn a_server_without_the_plugins_it_needs_is_not_ready() {
+    let host = Host::with(Vec::new()).await;
+    let answer = host.get("/ready").await.expect(503).json();
+    assert_eq!(answer["ready"], false);
+    assert_eq!(answer["checks"]["plugins"], "no policy, no renderer, no deployer is in force");
+    assert_eq!(answer["checks"]["store"], "ok");
 }
 
 #[tokio::test]
