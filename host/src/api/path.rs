@@ -9,9 +9,18 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 
-/// What stays encoded inside a path.
-const ENCODED: AsciiSet =
-    CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'<').add(b'>').add(b'?').add(b'`');
+/// What stays encoded inside a path. To a browser a backslash is a slash, and
+/// `/\evil.example` another host.
+const ENCODED: AsciiSet = CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'\\')
+    .add(b'`');
 
 /// What a path turned out to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -105,6 +114,7 @@ mod tests {
         clean("/a%20b", "/a%20b");
         clean("/a%25b", "/a%25b");
         clean("/a%3fb%23", "/a%3Fb%23");
+        clean("/a%5cb", "/a%5Cb");
         clean("/%00", "/%00");
         clean("/%ff", "/%FF");
     }
@@ -121,6 +131,8 @@ mod tests {
         unclean("/a%2F%2Fb", "/a/b");
         unclean("/a/..", "/");
         unclean("/a//", "/a/");
+        unclean("/%5Cevil.example//", "/%5Cevil.example/");
+        unclean("//\\evil.example", "/%5Cevil.example");
     }
 
     #[test]
