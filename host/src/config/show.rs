@@ -1,7 +1,7 @@
 //! Shows the settings in force, one a line, with where each came from.
 //!
-//! What may be a secret is masked: values under keys that sound like one, and
-//! passwords inside addresses. Where a secret is only pointed at (`env:NAME`,
+//! What may be a secret is masked: values under keys that sound like one, and in
+//! addresses passwords, users without one, and parts of the query that sound like one. Where a secret is only pointed at (`env:NAME`,
 //! `file:PATH`), the pointer is shown.
 
 use std::fmt::Write;
@@ -51,6 +51,11 @@ fn flatten(value: &Value, key: String, lines: &mut Vec<(String, String)>) {
 }
 
 fn masked(key: &str, value: &Value) -> Value {
+    if let Value::Array(items) = value
+        && !is_secret(key)
+    {
+        return items.iter().map(|it| masked(key, it)).collect();
+    }
     let Value::String(text) = value else {
         return match is_secret(key) && !value.is_boolean() && !is_empty(value) {
             true if !under_grants(key) => MASK.into(),
@@ -61,7 +66,7 @@ fn masked(key: &str, value: &Value) -> Value {
     if is_secret(key) && !pointer && !text.is_empty() {
         return MASK.into();
     }
-    without_password(text).into()
+    without_secrets(text).into()
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -80,7 +85,7 @@ fn is_secret(key: &str) -> bool {
         let it = it.trim_end_matches('s');
         ["password", "passwd", "passphrase", "secret", "token", "key", "apikey", "credential"]
             .contains(&it)
-            || it == "auth"
+            || ["auth", "sig", "signature", "pwd"].contains(&it)
             || it == "authorization"
     })
 }
@@ -103,16 +108,33 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// `https://user:password@host` without the password.
-fn without_password(text: &str) -> String {
+/// `https://user:password@host/?token=secret` without its secrets. A user without
+/// a password is likely to be a token.
+fn without_secrets(text: &str) -> String {
     let Ok(mut url) = url::Url::parse(text) else { return text.to_owned() };
-    if url.password().is_none() {
-        return text.to_owned();
+    let query = url.query().map(masked_query);
+    let query = query.filter(|it| url.query() != Some(it));
+    let masked = match (url.password(), url.username()) {
+        (Some(_), _) => url.set_password(Some(MASK)),
+        (None, "") if query.is_none() => return text.to_owned(),
+        (None, "") => Ok(()),
+        (None, _) => url.set_username(MASK),
+    };
+    if masked.is_err() {
+        return MASK.to_owned();
     }
-    match url.set_password(Some(MASK)) {
-        Ok(()) => url.into(),
-        Err(()) => MASK.to_owned(),
+    if query.is_some() {
+        url.set_query(query.as_deref());
     }
+    url.into()
+}
+
+fn masked_query(query: &str) -> String {
+    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, value)) if is_secret(name) && !value.is_empty() => format!("{name}={MASK}"),
+        _ => pair.to_owned(),
+    });
+    pairs.collect::<Vec<_>>().join("&")
 }
 
 #[cfg(test)]
@@ -142,7 +164,10 @@ mod tests {
     fn secrets_are_masked() {
         let text = shown(
             r#"[{"name": "mail", "kind": "after-hook",
-                 "settings": {"url": "https://ana:hunter2@example.org/x", "smtpPassword": "hunter2",
+                 "settings": {"hook": "https://example.org/in?room=7&access_token=hunter2&x",
+                              "mirrors": ["https://hunter2@example.org/", "https://a:hunter2@b/"],
+                              "plain": ["https://example.org/?q=1#top", "urn:a"],
+                              "url": "https://ana:hunter2@example.org/x", "smtpPassword": "hunter2",
                               "api_key": "hunter2", "tokens": ["hunter2"], "pin-token": 12345,
                               "nested": {"secret": {"deep": "hunter2"}}, "monkey": "banana"},
                  "secrets": {"signing": "env:SIGNING", "other": "hunter2"}}]"#,
@@ -150,6 +175,9 @@ mod tests {
         assert!(!text.contains("hunter2"), "{text}");
         assert!(!text.contains("12345"), "{text}");
         assert!(text.contains("https://ana:***@example.org/x"), "{text}");
+        assert!(text.contains("https://example.org/in?room=7&access_token=***&x"), "{text}");
+        assert!(text.contains(r#"["https://***@example.org/","https://a:***@b/"]"#), "{text}");
+        assert!(text.contains(r#"["https://example.org/?q=1#top","urn:a"]"#), "{text}");
         assert!(text.contains("env:SIGNING"), "{text}");
         assert!(text.contains("banana"), "{text}");
     }

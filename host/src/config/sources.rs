@@ -20,7 +20,8 @@ const PREFIX: &str = "CHANDLERY_";
 /// Names the settings file; no setting itself.
 const FILE_VARIABLE: &str = "CHANDLERY_CONFIG";
 /// Variables with the prefix that others read.
-const FOREIGN_VARIABLES: [&str; 2] = [FILE_VARIABLE, "CHANDLERY_WASM_TOOLCHAIN"];
+const FOREIGN_VARIABLES: [&str; 3] =
+    [FILE_VARIABLE, "CHANDLERY_WASM_TOOLCHAIN", "CHANDLERY_PROCESS"];
 
 /// Where one setting's value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -444,5 +445,7 @@ mod tests {
     #[test]
     fn other_programs_variables_are_left_alone() {
         assert!(variables(&[("CHANDLERY_WASM_TOOLCHAIN", "debian")]).load().is_ok());
+        // A server that another one runs has its mark.
+        assert!(variables(&[("CHANDLERY_PROCESS", "x1")]).load().is_ok());
     }
 }
