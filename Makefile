@@ -11,12 +11,13 @@ data ?= ./data
 config ?=
 url ?= http://127.0.0.1:7577
 
-.PHONY: help serve test bench example setup
+.PHONY: help serve test bench crash example setup
 
 help:
 	@echo 'make serve     builds and starts the server on http://$(listen), data in $(data)'
 	@echo 'make example   deploys examples/hello on a running server ($(url))'
 	@echo 'make test      format, lints, documentation and all tests'
+	@echo 'make crash     kills the server 200 times and looks for what was lost'
 	@echo 'make bench     prints the figures that the design promises, as ratios'
 
 serve:
@@ -36,6 +37,10 @@ test:
 bench:
 	@sdk/build/setup.sh
 	cargo bench --workspace --locked
+
+crash:
+	@sdk/build/setup.sh
+	CHANDLERY_KILLS=200 cargo test --locked --package chandlery-tests --test crash -- --nocapture
 
 example:
 	examples/hello/run.sh $(url)

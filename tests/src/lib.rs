@@ -17,7 +17,7 @@
 //! a package only where the binaries of that package are, so this package has one
 //! with the product's own `main`; [`program!`] fills its path in:
 //!
-//! ```ignore
+//! ```text
 //! let program = chandlery_tests::program!();
 //! let server = program.serve(&["--log-format", "json"]);
 //! assert_eq!(server.get("/health").await.0, 200);
