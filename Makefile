@@ -36,7 +36,7 @@ test:
 
 bench:
 	@sdk/build/setup.sh
-	cargo bench --workspace --locked
+	cargo bench --locked --package chandlery-tests --bench plugins --bench http
 
 crash:
 	@sdk/build/setup.sh
