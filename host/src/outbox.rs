@@ -2,11 +2,11 @@
 //!
 //! One task looks for what is due whenever something was committed, and starts
 //! calls of the hooks in force *now*; each call settles its own events. A slow or
-//! dead hook holds up nobody else, and no more than [`CALLS_MAX`] calls of it run at
+//! dead hook holds up nobody else, and no more than `CALLS_MAX` calls of it run at
 //! once. What a crash interrupts is still in the store and is told again.
 //!
 //! A failed event is tried again later and later. It is given up after
-//! [`GIVEN_UP_AFTER`], or when the hook says so, and kept among the dead letters.
+//! `GIVEN_UP_AFTER`, or when the hook says so, and kept among the dead letters.
 
 use std::{
     collections::{HashMap, HashSet},

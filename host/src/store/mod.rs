@@ -1,7 +1,7 @@
 //! Everything that outlives the process but bytes. The only code that knows redb.
 //!
 //! [`Store::write`] runs a piece of work over a small ordered key-value view
-//! ([`view`](self::Change)), in one thread, many pieces a commit ([`writer`]); the
+//! ([`view`](self::Change)), in one thread, many pieces a commit (`writer`); the
 //! audit record of a change is in its transaction ([`audit`]). [`Store::read`]
 //! runs over the last committed state and waits for nobody. Below: `engine` (redb)
 //! over `medium` (the file, or memory). A noun's code is plain functions over a

@@ -1,5 +1,5 @@
 //! Renders packages' templates: the Mustache dialect that Skipper's packages are
-//! written in. The rules are in [`engine`]; this is the glue.
+//! written in. The rules are in `engine`; this is the glue.
 //!
 //! Beyond Skipper, a `-` before a name asks for a fact of the release that is
 //! rendered for: `{{-release}}`, `{{-revision}}`, `{{-package.version}}`,
