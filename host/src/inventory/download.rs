@@ -54,6 +54,7 @@ pub async fn download(
     })?;
     if from_the_start {
         app.downloads.count(place, version).await;
+        metrics::counter!("escape_downloads").increment(1);
     }
     Ok(stream)
 }

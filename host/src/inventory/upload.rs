@@ -94,7 +94,9 @@ pub async fn upload(
         announce(change, &told)?;
         Ok(stored)
     };
-    app.store.write(permit.audit(), work).await.map(drop)
+    app.store.write(permit.audit(), work).await?;
+    metrics::counter!("escape_uploads").increment(1);
+    Ok(())
 }
 
 fn find_empty(view: &dyn View, place: &UnitPlace, version: &Version) -> Result<UnitReleaseRecord> {

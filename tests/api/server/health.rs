@@ -1,7 +1,7 @@
 //! `/health`, `/ready` and `/metrics`.
 
 use axum::{body::Body, http::Request};
-use chandlery_tests::Host;
+use chandlery_tests::{Host, guest};
 
 #[tokio::test]
 async fn health_is_an_empty_yes() {
@@ -47,9 +47,33 @@ async fn metrics_count_answers_and_take_any_method() {
         let answer = host.send(request.unwrap()).await.expect(200);
         assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
         let text = answer.text();
-        assert!(text.contains("escape_downloads 0"), "{text}");
+        assert!(text.contains("\nescape_downloads "), "{text}");
         assert!(text.contains(r#"escape_http_responses_total{code="404",method="GET"}"#), "{text}");
         assert!(text.contains(r#"escape_http_responses_latency_bucket{"#), "{text}");
         assert!(!text.contains("metrics-are-counted"), "paths are not labels: {text}");
     }
+}
+
+#[tokio::test]
+async fn uploads_and_downloads_are_counted() {
+    let host = Host::with(vec![guest::allow_all()]).await;
+    let (uploads, downloads) =
+        (counted(&host, "escape_uploads").await, counted(&host, "escape_downloads").await);
+
+    let units = "/api/v1/inventory/counted/units/app/versions/v1";
+    let release = serde_json::json!({ "name": "app", "version": "1" });
+    host.post("/api/v1/inventory/counted/register", &release).await.expect(200);
+    host.upload(&format!("{units}/upload"), b"bytes").await.expect(200);
+    host.get(&format!("{units}/download")).await.expect(200);
+
+    // Other tests of this process count, too.
+    assert!(counted(&host, "escape_uploads").await > uploads);
+    assert!(counted(&host, "escape_downloads").await > downloads);
+}
+
+async fn counted(host: &Host, name: &str) -> u64 {
+    let answer = host.get("/metrics").await.expect(200);
+    let text = answer.text();
+    let line = text.lines().find_map(|it| it.strip_prefix(name)?.strip_prefix(' '));
+    line.expect("it is always shown").parse().expect("a whole number")
 }
