@@ -33,7 +33,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
     let router = Router::new()
         .route("/", get(root::root))
         .route("/api/v1/inventory/{namespace}/", get(namespaces::namespace));
-    let both: [(&str, Handler); 9] = [
+    let both: &[(&str, Handler)] = &[
         ("", get(namespaces::namespaces)),
         ("/{namespace}/register", post(versions::register)),
         ("/{namespace}/units", get(units::units)),
@@ -44,8 +44,8 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         ("/{namespace}/units/{unit}/versions/{version}/download", get(download::download)),
         ("/{namespace}/units/{unit}/versions/{version}/upload", post(upload::upload)),
     ];
-    both.into_iter().fold(router, |router, (path, handler)| {
+    both.iter().fold(router, |router, (path, handler)| {
         let path = format!("/api/v1/inventory{path}");
-        router.route(&format!("{path}/"), handler.clone()).route(&path, handler)
+        router.route(&format!("{path}/"), handler.clone()).route(&path, handler.clone())
     })
 }
