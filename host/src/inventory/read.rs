@@ -63,11 +63,17 @@ pub struct Release {
     pub uploaded_at: String,
 }
 
-/// A page of namespaces, by name, behind `after`.
-pub async fn namespaces(app: &App, _: &Permit, after: String) -> Result<Vec<Namespace>> {
+/// A page of namespaces, by name, behind `after`, and behind which name the next
+/// one begins.
+pub async fn namespaces(
+    app: &App,
+    _: &Permit,
+    after: String,
+) -> Result<(Vec<Namespace>, Option<String>)> {
     let page = move |view: &dyn View| namespaces::namespaces_page(view, &after, PAGE_ROWS);
-    let rows = app.store.read(page).await?;
-    Ok(rows.into_iter().map(|(name, record)| shown_namespace(name, record)).collect())
+    let page = app.store.read(page).await?;
+    let shown = page.namespaces.into_iter().map(|(name, record)| shown_namespace(name, record));
+    Ok((shown.collect(), page.next))
 }
 
 /// One namespace.
@@ -156,7 +162,7 @@ pub async fn release(
     app.store.read(find).await
 }
 
-fn shown_namespace(name: String, record: NamespaceRecord) -> Namespace {
+pub(super) fn shown_namespace(name: String, record: NamespaceRecord) -> Namespace {
     Namespace {
         name,
         description: record.description,

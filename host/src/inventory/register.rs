@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Result},
     store::{
         Change,
-        namespaces::{NamespaceRecord, namespace, namespace_put},
+        namespaces::{NamespaceRecord, namespace, namespace_insert},
         outbox::{Announcement, announce},
         unit_releases::{UnitReleaseRecord, unit_release, unit_release_insert},
         units::{UnitRecord, unit, unit_put},
@@ -92,7 +92,7 @@ fn insert(
         return Err(Error::invalid("version", message));
     }
     if namespace(change, &place.namespace)?.is_none() {
-        namespace_put(change, &place.namespace, &NamespaceRecord::default());
+        namespace_insert(change, &place.namespace, &NamespaceRecord::default())?;
     }
     let known = unit(change, &place.namespace, &place.unit)?;
     let record = followed(known, release, &by, &at);

@@ -99,6 +99,17 @@ pub fn text_key(version: &str) -> Vec<u8> {
     keyed(version, |part| part)
 }
 
+/// The version that a [`text_key`] was made of, if it was made of one.
+pub fn text_of(key: &[u8]) -> Option<String> {
+    let (mut parts, mut rest) = (Vec::new(), key);
+    while let Some((length, behind)) = rest.split_first() {
+        let (part, behind) = behind.split_at_checked(usize::from(*length))?;
+        parts.push(std::str::from_utf8(part).ok()?);
+        rest = behind;
+    }
+    Some(parts.join("."))
+}
+
 /// A number without its leading zeros.
 pub fn significant(digits: &str) -> &str {
     let trimmed = digits.trim_start_matches('0');
@@ -123,6 +134,7 @@ mod tests {
 
     use super::{
         Version, VersionQuery, is_unresolved, is_version_or_unresolved, order_key, text_key,
+        text_of,
     };
 
     fn version(text: &str) -> Version {
@@ -174,6 +186,15 @@ mod tests {
             assert_eq!(version(one).order(&version(other)), Ordering::Equal, "{one} {other}");
             assert_ne!(text_key(one), text_key(other));
         }
+    }
+
+    #[test]
+    fn a_text_key_gives_its_version_back() {
+        for text in ["0", "1", "01.002", "1.0.0.0.0", &"9".repeat(255), "0.1.23.456"] {
+            assert_eq!(text_of(&text_key(text)).as_deref(), Some(text));
+        }
+        assert_eq!(text_of(&[5, b'1']), None);
+        assert_eq!(text_of(&[1, 0xff]), None);
     }
 
     #[test]

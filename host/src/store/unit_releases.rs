@@ -13,22 +13,22 @@ use crate::{
     error::{Error, Result},
     inventory::{
         NamespaceName, UnitName, Version,
-        version::{order_key, significant, text_key},
+        version::{order_key, significant, text_key, text_of},
     },
 };
 
 // (namespace, unit, text key of the version) -> UnitReleaseRecord.
-const UNIT_RELEASES: Table = Table("unit_releases");
+pub(super) const UNIT_RELEASES: Table = Table("unit_releases");
 
 // The same key -> the release's metadata, as JSON ready to be answered.
-const UNIT_RELEASE_METADATA: Table = Table("unit_release_metadata");
+pub(super) const UNIT_RELEASE_METADATA: Table = Table("unit_release_metadata");
 
 // The same key -> DownloadsRecord. Apart, since it changes with each download.
-const UNIT_RELEASE_DOWNLOADS: Table = Table("unit_release_downloads");
+pub(super) const UNIT_RELEASE_DOWNLOADS: Table = Table("unit_release_downloads");
 
 // (namespace, unit, start of a version up to a dot, order key of the rest, 0,
 // number of the release in its unit) -> the version's text.
-const UNIT_VERSIONS: Table = Table("unit_versions");
+pub(super) const UNIT_VERSIONS: Table = Table("unit_versions");
 
 /// What is kept of a release besides its metadata.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -139,13 +139,41 @@ pub fn unit_release_insert(
     keep(change, UNIT_RELEASES, &key, record);
     let metadata = [&[MetadataRecord::FORMAT], metadata_json].concat();
     change.put(UNIT_RELEASE_METADATA, &key, metadata);
-    for (start, rest) in version.prefixes() {
+    for key in places_in_order(unit, version, record.number) {
+        change.put(UNIT_VERSIONS, &key, version.as_str().into());
+    }
+}
+
+/// Drops a release, and how often it was downloaded. What else there is of it,
+/// and whom its bytes are kept for, is the caller's to see to.
+pub(super) fn unit_release_delete(
+    change: &mut dyn Change,
+    unit: UnitKey<'_>,
+    version: &Version,
+    record: &UnitReleaseRecord,
+) {
+    let key = unit.release(version);
+    change.delete(UNIT_RELEASES, &key);
+    change.delete(UNIT_RELEASE_METADATA, &key);
+    change.delete(UNIT_RELEASE_DOWNLOADS, &key);
+    for key in places_in_order(unit, version, record.number) {
+        change.delete(UNIT_VERSIONS, &key);
+    }
+}
+
+/// Where a version stands behind each of its own starts.
+fn places_in_order(
+    unit: UnitKey<'_>,
+    version: &Version,
+    number: u64,
+) -> impl Iterator<Item = Vec<u8>> {
+    version.prefixes().map(move |(start, rest)| {
         let (mut key, _) = unit.following(start);
         key.extend(order_key(rest));
         key.push(0);
-        key.extend(record.number.to_be_bytes());
-        change.put(UNIT_VERSIONS, &key, version.as_str().into());
-    }
+        key.extend(number.to_be_bytes());
+        key
+    })
 }
 
 /// Keeps what has changed of a release.
@@ -191,6 +219,49 @@ pub fn unit_versions_page(
     let next = rows.last().filter(|_| rows.len() == limit).map(|(key, _)| key.clone());
     let versions = rows.into_iter().map(|(_, text)| kept_version(text)).collect::<Result<_>>()?;
     Ok(VersionsPage { versions, next })
+}
+
+/// A release as it is kept, and which one it is.
+pub(super) struct KeptRelease {
+    pub(super) unit: UnitName,
+    pub(super) version: Version,
+    pub(super) record: UnitReleaseRecord,
+}
+
+/// Some of a namespace's releases, and where to go on.
+pub(super) struct ReleasesPage {
+    pub(super) releases: Vec<KeptRelease>,
+    pub(super) next: Option<Vec<u8>>,
+}
+
+/// A page of all releases of a namespace; the first page without `at`.
+pub(super) fn unit_releases_page(
+    view: &dyn View,
+    namespace: &NamespaceName,
+    at: Option<Vec<u8>>,
+    limit: usize,
+) -> Result<ReleasesPage> {
+    let (start, to) = prefix(&[namespace.as_str()]);
+    let from = at.unwrap_or_else(|| start.clone());
+    let rows = view.range(UNIT_RELEASES, &from, &to, Take { reverse: false, limit })?;
+    let last = rows.last().filter(|_| rows.len() == limit);
+    let next = last.map(|(key, _)| [key, &b"\0"[..]].concat());
+    let kept = |(key, value): (Vec<u8>, Vec<u8>)| {
+        let (unit, version) = named_by(&key[start.len()..]).ok_or_else(|| Error::Store {
+            doing: "reading which release a record is of".into(),
+            source: None,
+        })?;
+        Ok(KeptRelease { unit, version, record: decode(&value)? })
+    };
+    let releases = rows.into_iter().map(kept).collect::<Result<_>>()?;
+    Ok(ReleasesPage { releases, next })
+}
+
+// The unit and the version in a release's key, behind the namespace.
+fn named_by(key: &[u8]) -> Option<(UnitName, Version)> {
+    let end = key.iter().position(|it| *it == 0)?;
+    let unit = UnitName::parse(std::str::from_utf8(&key[..end]).ok()?).ok()?;
+    Some((unit, Version::parse(&text_of(&key[end + 1..])?)?))
 }
 
 /// The greatest number that comes next among the versions whose text starts with

@@ -9,7 +9,7 @@ use crate::{
 };
 
 // (namespace, unit) -> UnitRecord.
-const UNITS: Table = Table("units");
+pub(super) const UNITS: Table = Table("units");
 
 /// What is kept of a unit. All of it follows from its releases.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,6 +57,11 @@ pub fn unit_put(
     record: &UnitRecord,
 ) {
     keep(change, UNITS, &key(&[namespace.as_str(), name.as_str()]), record);
+}
+
+/// Drops a unit.
+pub(super) fn unit_delete(change: &mut dyn Change, namespace: &NamespaceName, name: &UnitName) {
+    change.delete(UNITS, &key(&[namespace.as_str(), name.as_str()]));
 }
 
 /// The first `limit` units of a namespace behind `after` by name; from the start

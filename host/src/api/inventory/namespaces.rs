@@ -30,10 +30,9 @@ pub(super) async fn namespaces(
     let page = move |after: Option<String>| {
         let (app, permit) = (app.clone(), permit.clone());
         async move {
-            let page = inventory::namespaces(&app, &permit, after.unwrap_or_default()).await?;
-            let next =
-                (page.len() == inventory::PAGE_ROWS).then(|| last_name(&page, |it| &it.name));
-            Ok(Rows::new(page.iter().map(|it| member(&it.name, it)), next.flatten()))
+            let after = after.unwrap_or_default();
+            let (page, next) = inventory::namespaces(&app, &permit, after).await?;
+            Ok(Rows::new(page.iter().map(|it| member(&it.name, it)), next))
         }
     };
     listing(b"{".to_vec(), page, b"}\n".to_vec()).await
