@@ -10,6 +10,7 @@ use axum::{
     http::{HeaderValue, Request, StatusCode, Uri, header, request::Parts, uri::PathAndQuery},
     middleware,
     response::{IntoResponse, Response},
+    routing::{any, get},
 };
 use futures::FutureExt;
 use tokio::sync::Semaphore;
@@ -21,14 +22,10 @@ use super::{
     caller::{self, REQUEST_ID, RequestId},
     family::Family,
     framing::Refusal,
-    health::{self, Readiness},
-    inventory,
+    health, inventory,
     metrics::{self, Exchange},
-    openapi::{self, json, nothing, text, typed},
     path::{self, Spelling},
-    release,
-    routes::{Routes, any, get},
-    site,
+    release, site,
 };
 use crate::app::App;
 
@@ -119,40 +116,14 @@ impl Api {
     }
 }
 
-/// Every route there is: the server's own, the Inventory's, Skipper's.
-pub(super) fn all() -> [Routes; 3] {
-    let server = [
-        get("health", "/health", health::health)
-            .says("Whether the server is alive")
-            .gives(200, nothing())
-            .as_written()
-            .unasked(),
-        get("ready", "/ready", health::ready)
-            .says("Whether the server is fit for work, check by check")
-            .gives(200, json::<Readiness>())
-            .refuses([503])
-            .as_written()
-            .unasked(),
-        any("metrics", "/metrics", metrics::metrics)
-            .says("Metrics in Prometheus' text format")
-            .gives(200, text())
-            .as_written()
-            .unasked(),
-        get("openapi", "/api/v1/openapi.json", openapi::openapi)
-            .says("This document")
-            .gives(200, typed("application/json"))
-            .as_written(),
-    ];
-    [Routes::default().group("Server", "", server), inventory::routes(), release::routes()]
-}
-
 fn routes(app: Arc<App>) -> Router {
     let json_bytes_max = usize::try_from(app.config.limits.json_bytes_max).unwrap_or(usize::MAX);
-    let [server, inventory, release] = all();
     Router::new()
-        .merge(server.router())
-        .merge(inventory.router())
-        .merge(release::around(release.router()))
+        .merge(inventory::routes())
+        .merge(release::routes())
+        .route("/health", get(health::health))
+        .route("/ready", get(health::ready))
+        .route("/metrics", any(metrics::metrics))
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn(tell_route))
         .layer(DefaultBodyLimit::max(json_bytes_max))

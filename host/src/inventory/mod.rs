@@ -13,10 +13,12 @@ mod read;
 mod register;
 pub mod release_id;
 mod resolve;
+mod search;
 mod upload;
 mod validate;
 pub mod version;
 pub mod wire;
+mod words;
 
 pub use download::{Downloads, download, package};
 pub use metadata::ReleaseMetadata;
@@ -29,6 +31,8 @@ pub use read::{
 pub use register::{read_release, register};
 pub use release_id::ReleaseId;
 pub use resolve::{UnitPlace, resolve};
+pub use search::{Hit, Hits, Search, SearchRequest, search};
 pub use upload::{expect_package, take_in, upload, upload_version};
 pub use validate::Checked;
 pub use version::{Version, VersionQuery};
+pub use words::searched;

@@ -9,6 +9,7 @@ use super::{
     resolve::UnitPlace,
     validate::{Checked, validate},
     wire,
+    words::searched,
 };
 use crate::{
     app::App,
@@ -18,6 +19,7 @@ use crate::{
         Change,
         namespaces::{NamespaceRecord, namespace, namespace_insert},
         outbox::{Announcement, announce},
+        search::{SearchedRecord, search_put},
         unit_releases::{UnitReleaseRecord, unit_release, unit_release_insert},
         units::{UnitRecord, unit, unit_put},
     },
@@ -42,11 +44,12 @@ pub async fn register(
     let release = reviewed(app, permit, release).await?;
     let place = UnitPlace { namespace, unit: release.unit.clone() };
     let line = wire::json_line(&release.metadata);
+    let searched = searched(&release.metadata);
     let (by, at) = (registrar(permit), rfc3339(permit.at));
     let told = Announcement::of(permit, Some(object_of(&release)?));
 
     let work = move |change: &mut dyn Change| {
-        insert(change, &place, &release, &line, by, at)?;
+        insert(change, &place, &release, &line, &searched, by, at)?;
         announce(change, &told)
     };
     app.store.write(permit.audit(), work).await
@@ -79,11 +82,12 @@ fn registrar(permit: &Permit) -> String {
     }
 }
 
-fn insert(
+pub(super) fn insert(
     change: &mut dyn Change,
     place: &UnitPlace,
     release: &Checked,
     line: &[u8],
+    searched: &SearchedRecord,
     by: String,
     at: String,
 ) -> Result<()> {
@@ -95,6 +99,9 @@ fn insert(
         namespace_insert(change, &place.namespace, &NamespaceRecord::default())?;
     }
     let known = unit(change, &place.namespace, &place.unit)?;
+    if known.as_ref().is_none_or(|it| it.is_followed_by(&release.version)) {
+        search_put(change, place.key(), searched)?;
+    }
     let record = followed(known, release, &by, &at);
     unit_put(change, &place.namespace, &place.unit, &record);
     let record = UnitReleaseRecord {

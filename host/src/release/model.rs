@@ -6,10 +6,9 @@
 
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned, de::Error as _};
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
 
 /// A release: one version of a package's applications on a platform.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Release {
     /// The name it was installed under.
@@ -29,7 +28,7 @@ pub struct Release {
 }
 
 /// How a release is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Info {
     /// Its status.
@@ -45,7 +44,7 @@ pub struct Info {
 }
 
 /// A release's status.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
     /// What the server thinks.
@@ -55,7 +54,7 @@ pub struct Status {
 }
 
 /// What the server thinks of a release. Clients fail on any other word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum StatusCode {
     /// On its way.
@@ -69,7 +68,7 @@ pub enum StatusCode {
 }
 
 /// A package as it was read from its zip.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Package {
     /// What it says of itself.
@@ -77,7 +76,6 @@ pub struct Package {
     /// What its manifest is made of, in the order of their names.
     pub templates: Vec<Template>,
     /// Its sub-packages, in the order of their folders' names.
-    #[schema(no_recursion)]
     pub dependencies: Vec<Package>,
     /// Its default values; null where it has no values file.
     pub config_values: Option<ConfigValues>,
@@ -87,7 +85,7 @@ pub struct Package {
 
 /// What a package says of itself. Its id, its bytes and its object version are
 /// never shown.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PackageMetadata {
     /// The version of the metadata's own form; free text.
@@ -123,8 +121,7 @@ pub struct PackageMetadata {
 }
 
 /// A template of a package.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[schema(as = PackageTemplate)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Template {
     /// Its file's name, without folders.
     pub name: String,
@@ -133,14 +130,14 @@ pub struct Template {
 }
 
 /// Values as a person wrote them: YAML text.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ConfigValues {
     /// The text; null where none was given.
     pub raw: Option<String>,
 }
 
 /// A file that a package brings.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FileHolder {
     /// The file's bytes, in base64.
     pub bytes: String,
@@ -149,14 +146,14 @@ pub struct FileHolder {
 }
 
 /// What the platform is told to run: YAML documents.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The text.
     pub data: String,
 }
 
 /// Which package to install.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PackageIdentifier {
     /// Read and not used, as in the original.
@@ -168,7 +165,7 @@ pub struct PackageIdentifier {
 }
 
 /// How to install it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct InstallProperties {
     /// The name of the release.
@@ -181,7 +178,7 @@ pub struct InstallProperties {
 }
 
 /// A request to install a package.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct InstallRequest {
     /// Which package.

@@ -13,6 +13,8 @@ pub mod blob_refs;
 mod engine;
 mod format;
 pub mod hooks_documents;
+#[cfg(test)]
+pub(crate) mod in_memory;
 pub mod leaving;
 mod lock;
 mod medium;
@@ -23,6 +25,7 @@ pub mod packages;
 pub mod processes;
 mod refusals;
 pub mod releases;
+pub mod search;
 mod tables;
 pub mod unit_releases;
 pub mod units;

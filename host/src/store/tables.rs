@@ -9,6 +9,7 @@ use super::{
     Change, Table, blob_refs,
     hooks_documents::{NAMESPACE_HOOKS, UNIT_HOOKS},
     namespaces::{NAMESPACES, PUBLIC_NAMESPACES},
+    search::{SEARCH_UNITS, SEARCH_WORDS, search_drop},
     unit_releases::{
         UNIT_RELEASE_DOWNLOADS, UNIT_RELEASE_METADATA, UNIT_RELEASES, UNIT_VERSIONS, UnitKey,
         UnitReleaseRecord, unit_release_owner,
@@ -30,12 +31,13 @@ pub(super) const KEYED_BY_NAMESPACE: &[Table] = &[
     UNIT_VERSIONS,
     UNITS,
     UNIT_HOOKS,
+    SEARCH_UNITS,
 ];
 
 /// The inventory's other tables. What a namespace has in them is found from its
 /// releases ([`OF_A_RELEASE`]) and its units ([`OF_A_UNIT`]). They are emptied with
 /// the whole inventory.
-pub(super) const KEYED_OTHERWISE: &[Table] = &[];
+pub(super) const KEYED_OTHERWISE: &[Table] = &[SEARCH_WORDS];
 
 /// What a release has under keys that do not begin with its namespace. Called once
 /// for each release of a namespace that is deleted, while its rows and its unit's
@@ -45,7 +47,8 @@ pub(super) const OF_A_RELEASE: &[fn(&mut dyn Change, &LeavingRelease<'_>) -> Res
 
 /// The same for units. Called when no release of the namespace is left, while the
 /// unit's rows are still there.
-pub(super) const OF_A_UNIT: &[fn(&mut dyn Change, UnitKey<'_>, &UnitRecord) -> Result<()>] = &[];
+pub(super) const OF_A_UNIT: &[fn(&mut dyn Change, UnitKey<'_>, &UnitRecord) -> Result<()>] =
+    &[searched_words];
 
 /// A release that is about to be deleted with its namespace.
 pub(super) struct LeavingRelease<'a> {
@@ -67,4 +70,8 @@ fn package_reference(change: &mut dyn Change, release: &LeavingRelease<'_>) -> R
         blob_refs::release(change, &package.sha256, &owner);
     }
     Ok(())
+}
+
+fn searched_words(change: &mut dyn Change, unit: UnitKey<'_>, _: &UnitRecord) -> Result<()> {
+    search_drop(change, unit)
 }

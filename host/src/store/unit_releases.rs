@@ -362,52 +362,15 @@ fn kept_version(text: Vec<u8>) -> Result<Version> {
 
 #[cfg(test)]
 mod tests {
-    use std::{cmp::Reverse, collections::BTreeMap, ops::Bound};
+    use std::cmp::Reverse;
 
     use proptest::prelude::*;
 
     use super::*;
-    use crate::store::Row;
-
-    // The smallest engine: enough for the noun's own code.
-    #[derive(Default)]
-    struct Memory(BTreeMap<(Table, Vec<u8>), Vec<u8>>);
-
-    impl View for Memory {
-        fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
-            Ok(self.0.get(&(table, key.to_vec())).cloned())
-        }
-
-        fn range(&self, table: Table, from: &[u8], to: &[u8], take: Take) -> Result<Vec<Row>> {
-            if from > to && !to.is_empty() {
-                return Ok(Vec::new());
-            }
-            let from = Bound::Included((table, from.to_vec()));
-            let rows = self.0.range((from, Bound::Unbounded));
-            let rows = rows
-                .take_while(|((its, key), _)| *its == table && (to.is_empty() || &key[..] < to))
-                .map(|((_, key), value)| (key.clone(), value.clone()));
-            let mut rows: Vec<_> = rows.collect();
-            if take.reverse {
-                rows.reverse();
-            }
-            rows.truncate(take.limit);
-            Ok(rows)
-        }
-    }
-
-    impl Change for Memory {
-        fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
-            self.0.insert((table, key.to_vec()), value);
-        }
-
-        fn delete(&mut self, table: Table, key: &[u8]) {
-            self.0.remove(&(table, key.to_vec()));
-        }
-    }
+    use crate::store::in_memory::Rows;
 
     struct Fixture {
-        memory: Memory,
+        memory: Rows,
         namespace: NamespaceName,
         name: UnitName,
     }
@@ -416,7 +379,7 @@ mod tests {
         fn new<'a>(versions: impl IntoIterator<Item = &'a str>) -> Self {
             let namespace = NamespaceName::parse("ns").unwrap();
             let name = UnitName::parse("app").unwrap();
-            let mut fixture = Fixture { memory: Memory::default(), namespace, name };
+            let mut fixture = Fixture { memory: Rows::default(), namespace, name };
             // A neighbour on each side, whose versions must never show.
             fixture.insert("ap", ["99", "0.0.99", "999"]);
             fixture.insert("app-x", ["99", "0.0.99", "999"]);

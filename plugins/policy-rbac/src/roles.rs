@@ -8,6 +8,7 @@
 pub(crate) const NAMES: [&str; 6] = ["reader", "writer", "owner", "admin", "view", "create"];
 
 const READER: &[&str] = &[
+    "inventory:search",
     "inventory:namespace:list",
     "inventory:namespace:read",
     "inventory:unit:list",

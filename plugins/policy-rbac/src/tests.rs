@@ -4,7 +4,8 @@ use chandlery_sdk::policy::PrincipalKind;
 
 use super::*;
 
-const ACTIONS: [&str; 16] = [
+const ACTIONS: [&str; 17] = [
+    "inventory:search",
     "inventory:namespace:list",
     "inventory:namespace:read",
     "inventory:unit:list",
@@ -130,6 +131,7 @@ fn the_whole_table_is_as_it_was_read_by_people() {
     // Actors from left to right as above; for each the namespaces acme, public, team-a.
     // What lies in no namespace is the same in all three.
     let expected = "\
+inventory:search            --- --- --- --- APT --- --- APT
 inventory:namespace:list    --- --- --- --- APT --- --- APT
 inventory:namespace:read    -P- AP- APT AP- APT -P- -P- APT
 inventory:unit:list         -P- AP- APT AP- APT -P- -P- APT

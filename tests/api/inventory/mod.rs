@@ -7,6 +7,7 @@ mod next_version;
 mod policies_and_hooks;
 mod register;
 mod root;
+mod search;
 mod uploads;
 mod versions;
 

@@ -7,10 +7,11 @@ use serde_json::json;
 
 use super::{at, expect_empty, expect_text, host_with, patient, register};
 
-const ROUTES: [(&str, &str, &str); 11] = [
+const ROUTES: [(&str, &str, &str); 12] = [
     ("server:read", "GET", "/"),
     ("inventory:namespace:list", "GET", "/api/v1/inventory/"),
     ("inventory:namespace:read", "GET", "/api/v1/inventory/ns/"),
+    ("inventory:search", "GET", "/api/v1/inventory/search?q=app"),
     ("inventory:unit:list", "GET", "/api/v1/inventory/ns/units/"),
     ("inventory:unit:read", "GET", "/api/v1/inventory/ns/units/app/"),
     ("inventory:unit:read", "GET", "/api/v1/inventory/ns/units/app/versions/"),

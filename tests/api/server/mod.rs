@@ -3,7 +3,6 @@
 mod architecture;
 mod every_request;
 mod health;
-mod openapi;
 mod process;
 mod settings;
 mod sites;

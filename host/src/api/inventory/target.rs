@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// The server itself.
-pub(in crate::api) fn server() -> Target {
+pub(super) fn server() -> Target {
     target("server", "", "", None)
 }
 
@@ -23,6 +23,11 @@ pub(super) fn namespace(name: &NamespaceName) -> Target {
 /// All units of a namespace.
 pub(super) fn all_units(namespace: &NamespaceName) -> Target {
     target("unit", namespace.as_str(), "", None)
+}
+
+/// The units of all namespaces.
+pub(super) fn every_unit() -> Target {
+    target("unit", "", "", None)
 }
 
 /// One unit.
