@@ -1,6 +1,6 @@
 //! Is the server alive, and is it fit for work?
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json,
@@ -8,9 +8,18 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::App;
+
+/// How the server is.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Readiness {
+    ready: bool,
+    /// `ok`, or what is wrong, by what was looked at.
+    checks: BTreeMap<&'static str, String>,
+}
 
 /// `GET /health`: alive. Says nothing more, as the Inventory's clients expect.
 pub(super) async fn health() {}
@@ -20,12 +29,9 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
     let checks = app.readiness().await;
     let ready = checks.iter().all(|it| it.failure.is_none());
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let checks: serde_json::Map<_, _> = checks
-        .iter()
-        .map(|it| {
-            let state = it.failure.as_deref().unwrap_or("ok");
-            (it.name.to_owned(), json!(state))
-        })
+    let checks = checks
+        .into_iter()
+        .map(|it| (it.name, it.failure.unwrap_or_else(|| "ok".to_owned())))
         .collect();
-    (status, Json(json!({ "ready": ready, "checks": checks }))).into_response()
+    (status, Json(Readiness { ready, checks })).into_response()
 }

@@ -10,7 +10,6 @@ use axum::{
     http::{HeaderValue, Request, StatusCode, Uri, header, request::Parts, uri::PathAndQuery},
     middleware,
     response::{IntoResponse, Response},
-    routing::{any, get},
 };
 use futures::FutureExt;
 use tokio::sync::Semaphore;
@@ -22,10 +21,14 @@ use super::{
     caller::{self, REQUEST_ID, RequestId},
     family::Family,
     framing::Refusal,
-    health, inventory,
+    health::{self, Readiness},
+    inventory,
     metrics::{self, Exchange},
+    openapi::{self, json, nothing, text, typed},
     path::{self, Spelling},
-    release, site,
+    release,
+    routes::{Routes, any, get},
+    site,
 };
 use crate::app::App;
 
@@ -116,14 +119,40 @@ impl Api {
     }
 }
 
+/// Every route there is: the server's own, the Inventory's, Skipper's.
+pub(super) fn all() -> [Routes; 3] {
+    let server = [
+        get("health", "/health", health::health)
+            .says("Whether the server is alive")
+            .gives(200, nothing())
+            .as_written()
+            .unasked(),
+        get("ready", "/ready", health::ready)
+            .says("Whether the server is fit for work, check by check")
+            .gives(200, json::<Readiness>())
+            .refuses([503])
+            .as_written()
+            .unasked(),
+        any("metrics", "/metrics", metrics::metrics)
+            .says("Metrics in Prometheus' text format")
+            .gives(200, text())
+            .as_written()
+            .unasked(),
+        get("openapi", "/api/v1/openapi.json", openapi::openapi)
+            .says("This document")
+            .gives(200, typed("application/json"))
+            .as_written(),
+    ];
+    [Routes::default().group("Server", "", server), inventory::routes(), release::routes()]
+}
+
 fn routes(app: Arc<App>) -> Router {
     let json_bytes_max = usize::try_from(app.config.limits.json_bytes_max).unwrap_or(usize::MAX);
+    let [server, inventory, release] = all();
     Router::new()
-        .merge(inventory::routes())
-        .merge(release::routes())
-        .route("/health", get(health::health))
-        .route("/ready", get(health::ready))
-        .route("/metrics", any(metrics::metrics))
+        .merge(server.router())
+        .merge(inventory.router())
+        .merge(release::around(release.router()))
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn(tell_route))
         .layer(DefaultBodyLimit::max(json_bytes_max))

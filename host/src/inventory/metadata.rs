@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// The greatest `api_version` that is accepted, and the one taken where none is
 /// sent. The Escape command line refuses to read a greater one.
@@ -24,105 +25,116 @@ pub type List<T> = Option<Vec<T>>;
 pub type Map<T> = Option<BTreeMap<String, T>>;
 
 /// A release, as it is registered and answered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
 #[expect(missing_docs, reason = "the words of the Escape plan, documented with it")]
 pub struct ReleaseMetadata {
     pub api_version: i64,
     pub built_with_core_version: String,
     pub built_with_escape_version: String,
     pub description: String,
-    pub files: Map<String>,
+    pub files: Option<BTreeMap<String, String>>,
     pub license: String,
     pub logo: String,
+    #[schema(required)]
     pub name: String,
     pub repository: String,
     pub branch: String,
     pub git_revision: String,
     pub revision_message: String,
     pub revision_author: String,
-    pub metadata: Map<String>,
+    pub metadata: Option<BTreeMap<String, String>>,
+    #[schema(required)]
     pub version: String,
     pub generates: Vec<String>,
-    pub consumes: List<Consumer>,
-    pub downloads: List<Download>,
-    pub depends: List<Dependency>,
-    pub errands: Map<Option<Errand>>,
-    pub extends: List<Extension>,
-    pub inputs: List<Variable>,
-    pub outputs: List<Variable>,
+    pub consumes: Option<Vec<Consumer>>,
+    pub downloads: Option<Vec<Download>>,
+    pub depends: Option<Vec<Dependency>>,
+    #[schema(value_type = Option<BTreeMap<String, Errand>>)]
+    pub errands: Option<BTreeMap<String, Option<Errand>>>,
+    pub extends: Option<Vec<Extension>>,
+    pub inputs: Option<Vec<Variable>>,
+    pub outputs: Option<Vec<Variable>>,
     pub project: String,
-    pub provides: List<Provider>,
-    pub stages: Map<ExecStage>,
-    pub templates: List<Option<Template>>,
-    pub variable_context: Map<String>,
+    pub provides: Option<Vec<Provider>>,
+    pub stages: Option<BTreeMap<String, ExecStage>>,
+    pub templates: Option<Vec<Option<Template>>>,
+    pub variable_context: Option<BTreeMap<String, String>>,
 }
 
 /// Something that a deployment must be given.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
 #[expect(missing_docs, reason = "the words of the Escape plan, documented with it")]
 pub struct Consumer {
     pub name: String,
-    pub scopes: List<String>,
+    pub scopes: Option<Vec<String>>,
     pub variable: String,
     pub skip_activate: bool,
     pub skip_deactivate: bool,
 }
 
 /// A file to fetch.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
 #[expect(missing_docs, reason = "the words of the Escape plan, documented with it")]
 pub struct Download {
     pub url: String,
     pub dest: String,
     pub overwrite: bool,
-    pub if_not_exists: List<String>,
+    pub if_not_exists: Option<Vec<String>>,
     pub unpack: bool,
     pub platform: String,
     pub arch: String,
-    pub scopes: List<String>,
+    pub scopes: Option<Vec<String>>,
 }
 
 /// Another release that this one needs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
 #[expect(missing_docs, reason = "the words of the Escape plan, documented with it")]
 pub struct Dependency {
     pub release_id: String,
-    pub mapping: Map<Value>,
-    pub build_mapping: Map<Value>,
-    pub deploy_mapping: Map<Value>,
-    pub consumes: Map<String>,
+    pub mapping: Option<BTreeMap<String, Value>>,
+    pub build_mapping: Option<BTreeMap<String, Value>>,
+    pub deploy_mapping: Option<BTreeMap<String, Value>>,
+    pub consumes: Option<BTreeMap<String, String>>,
     pub deployment_name: String,
     pub variable: String,
-    pub scopes: List<String>,
+    pub scopes: Option<Vec<String>>,
 }
 
 /// Another release that this one builds on.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
 #[expect(missing_docs, reason = "the words of the Escape plan, documented with it")]
 pub struct Extension {
     pub release_id: String,
 }
 
 /// Something that this release gives to others.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
 #[expect(missing_docs, reason = "the words of the Escape plan, documented with it")]
 pub struct Provider {
     pub name: String,
 }
 
 /// A task to run against a deployment.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
 #[expect(missing_docs, reason = "the words of the Escape plan, documented with it")]
 pub struct Errand {
     pub name: String,
     pub description: String,
     pub script: String,
     pub exec_stage: Option<ExecStage>,
-    pub inputs: List<Option<Variable>>,
+    pub inputs: Option<Vec<Option<Variable>>>,
 }
 
 /// An input or an output.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
 #[expect(missing_docs, reason = "the words of the Escape plan, documented with it")]
 pub struct Variable {
     pub id: String,
@@ -141,11 +153,12 @@ pub struct Variable {
     pub sensitive: bool,
     pub items: Value,
     pub eval_before_dependencies: bool,
-    pub scopes: List<String>,
+    pub scopes: Option<Vec<String>>,
 }
 
 /// What a stage runs: at most one of a command, an inline script, a script file.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
 #[expect(missing_docs, reason = "the words of the Escape plan, documented with it")]
 pub struct ExecStage {
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -159,13 +172,14 @@ pub struct ExecStage {
 }
 
 /// A file to render.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
 #[expect(missing_docs, reason = "the words of the Escape plan, documented with it")]
 pub struct Template {
     pub file: String,
     pub target: String,
-    pub scopes: List<String>,
-    pub mapping: Map<Value>,
+    pub scopes: Option<Vec<String>>,
+    pub mapping: Option<BTreeMap<String, Value>>,
 }
 
 /// Where a part of a release counts unless it says otherwise.

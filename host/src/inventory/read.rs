@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{names::NamespaceName, resolve::UnitPlace, version::Version};
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
 pub const PAGE_ROWS: usize = 100;
 
 /// A namespace, as it is answered.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the words of the Inventory's documents")]
 pub struct Namespace {
     pub name: String,
@@ -35,7 +36,7 @@ pub struct Namespace {
 }
 
 /// A unit, as it is answered.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the words of the Inventory's documents")]
 pub struct Application {
     pub name: String,
@@ -45,6 +46,7 @@ pub struct Application {
     pub logo: String,
     pub uploaded_by: String,
     pub uploaded_at: String,
+    #[schema(value_type = Option<Object>)]
     pub hooks: Option<()>,
 }
 

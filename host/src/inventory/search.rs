@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     json::{Doc, FromDoc, Misfit, members},
@@ -71,13 +72,17 @@ pub struct Search {
 }
 
 /// A unit that was found, and its latest release.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "the words of the answer")]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Hit {
+    /// The unit.
     pub application: String,
+    /// Its namespace.
     pub project: String,
+    /// The latest version.
     pub version: String,
+    /// What the release says of itself; only the beginning of a long text.
     pub description: String,
+    /// How well it matches.
     pub score: u32,
 }
 

@@ -6,9 +6,10 @@
 
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned, de::Error as _};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 /// A release: one version of a package's applications on a platform.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Release {
     /// The name it was installed under.
@@ -28,7 +29,7 @@ pub struct Release {
 }
 
 /// How a release is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Info {
     /// Its status.
@@ -44,7 +45,7 @@ pub struct Info {
 }
 
 /// A release's status.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
     /// What the server thinks.
@@ -54,7 +55,7 @@ pub struct Status {
 }
 
 /// What the server thinks of a release. Clients fail on any other word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum StatusCode {
     /// On its way.
@@ -68,7 +69,7 @@ pub enum StatusCode {
 }
 
 /// A package as it was read from its zip.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Package {
     /// What it says of itself.
@@ -76,6 +77,7 @@ pub struct Package {
     /// What its manifest is made of, in the order of their names.
     pub templates: Vec<Template>,
     /// Its sub-packages, in the order of their folders' names.
+    #[schema(no_recursion)]
     pub dependencies: Vec<Package>,
     /// Its default values; null where it has no values file.
     pub config_values: Option<ConfigValues>,
@@ -85,7 +87,7 @@ pub struct Package {
 
 /// What a package says of itself. Its id, its bytes and its object version are
 /// never shown.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PackageMetadata {
     /// The version of the metadata's own form; free text.
@@ -121,7 +123,8 @@ pub struct PackageMetadata {
 }
 
 /// A template of a package.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = PackageTemplate)]
 pub struct Template {
     /// Its file's name, without folders.
     pub name: String,
@@ -130,14 +133,14 @@ pub struct Template {
 }
 
 /// Values as a person wrote them: YAML text.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ConfigValues {
     /// The text; null where none was given.
     pub raw: Option<String>,
 }
 
 /// A file that a package brings.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FileHolder {
     /// The file's bytes, in base64.
     pub bytes: String,
@@ -146,14 +149,14 @@ pub struct FileHolder {
 }
 
 /// What the platform is told to run: YAML documents.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Manifest {
     /// The text.
     pub data: String,
 }
 
 /// Which package to install.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PackageIdentifier {
     /// Read and not used, as in the original.
@@ -165,7 +168,7 @@ pub struct PackageIdentifier {
 }
 
 /// How to install it.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct InstallProperties {
     /// The name of the release.
@@ -178,7 +181,7 @@ pub struct InstallProperties {
 }
 
 /// A request to install a package.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct InstallRequest {
     /// Which package.

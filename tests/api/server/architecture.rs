@@ -50,6 +50,12 @@ fn each_edge_has_one_owner() {
     owned("wasmtime::", "host/src/plugins/");
 }
 
+/// What `routes` does not know would be missing in the OpenAPI document.
+#[test]
+fn routes_are_made_in_one_place() {
+    owned(".route(", "host/src/api/route");
+}
+
 #[test]
 fn nothing_is_left_to_be_done() {
     for folder in ["host", "sdk", "plugins", "tests/src"] {

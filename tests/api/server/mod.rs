@@ -3,6 +3,7 @@
 mod architecture;
 mod every_request;
 mod health;
+mod openapi;
 mod process;
 mod settings;
 mod sites;

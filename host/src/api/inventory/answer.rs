@@ -15,7 +15,7 @@ pub(super) type Answer<T = Response> = Result<T, Failure>;
 /// An [`Error`], in the Inventory's words: a status and, for the caller's own
 /// mistakes, a line of plain text.
 #[derive(Debug)]
-pub(super) struct Failure(Error);
+pub(in crate::api) struct Failure(Error);
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -55,7 +55,7 @@ fn broken(error: &Error) -> Response {
 }
 
 /// A whole answer in JSON, its final newline included.
-pub(super) fn json(body: impl Into<Body>) -> Response {
+pub(in crate::api) fn json(body: impl Into<Body>) -> Response {
     typed("application/json", body.into())
 }
 

@@ -13,42 +13,110 @@ mod namespaces;
 mod range;
 mod root;
 mod search;
+mod shapes;
 mod target;
 mod units;
 mod upload;
 mod versions;
 
-use std::sync::Arc;
-
-use axum::{
-    Router,
-    routing::{MethodRouter, get, post},
+use self::shapes::{NamespaceWithUnits, ReleaseOrPayload, SearchBody, UnitWithVersions};
+pub(super) use self::{
+    answer::{Failure, json},
+    target::server as server_target,
 };
+use super::{
+    openapi::{self, file, list_of, map_of, nothing, text, typed},
+    routes::{Routes, get, post},
+};
+use crate::inventory::{Application, Hit, Namespace, ReleaseMetadata};
 
-use crate::app::App;
+/// Where the inventory begins.
+const INVENTORY: &str = "/api/v1/inventory";
 
-type Handler = MethodRouter<Arc<App>>;
-
-/// The routes of this family.
-pub(crate) fn routes() -> Router<Arc<App>> {
-    let router = Router::new()
-        .route("/", get(root::root))
-        .route("/api/v1/inventory/{namespace}/", get(namespaces::namespace))
-        // With a final slash it is a namespace.
-        .route("/api/v1/inventory/search", get(search::search).post(search::search_by_body));
-    let both: &[(&str, Handler)] = &[
-        ("", get(namespaces::namespaces)),
-        ("/{namespace}/register", post(versions::register)),
-        ("/{namespace}/units", get(units::units)),
-        ("/{namespace}/units/{unit}", get(units::unit)),
-        ("/{namespace}/units/{unit}/versions", get(units::versions)),
-        ("/{namespace}/units/{unit}/next-version", get(units::next_version)),
-        ("/{namespace}/units/{unit}/versions/{version}", get(versions::version)),
-        ("/{namespace}/units/{unit}/versions/{version}/download", get(download::download)),
-        ("/{namespace}/units/{unit}/versions/{version}/upload", post(upload::upload)),
+/// The routes of this family, in the order of its documents.
+pub(super) fn routes() -> Routes {
+    let server = [get("greet", "/", root::root)
+        .says("The text that Escape's clients know a server by")
+        .gives(200, text().or("text/html"))
+        .as_written()];
+    let namespaces = [
+        get("listNamespaces", "/", namespaces::namespaces)
+            .says("All namespaces, by name")
+            .gives(200, map_of::<Namespace>()),
+        get("getNamespace", "/{namespace}/", namespaces::namespace)
+            .says("A namespace and its units")
+            .gives(200, openapi::json::<NamespaceWithUnits>())
+            .refuses([404])
+            .as_written(),
     ];
-    both.iter().fold(router, |router, (path, handler)| {
-        let path = format!("/api/v1/inventory{path}");
-        router.route(&format!("{path}/"), handler.clone()).route(&path, handler.clone())
-    })
+    // With a final slash it is a namespace of that name.
+    let search = [
+        get("search", "/search", search::search)
+            .says("The units whose latest release has all these words, best first")
+            .query("q", "The words; each matches those that begin with it.")
+            .query("limit", "Hits on a page, 1 to 100; 20 where it is absent.")
+            .query("cursor", "Where the page begins: part of the `Link` to the next one.")
+            .gives(200, map_of::<Hit>())
+            .refuses([400])
+            .as_written(),
+        post("searchByBody", "/search", search::search_by_body)
+            .says("The same, asked for in JSON")
+            .takes(openapi::json::<SearchBody>())
+            .gives(200, map_of::<Hit>())
+            .refuses([400, 413])
+            .as_written(),
+    ];
+    let units = [
+        get("listUnits", "/{namespace}/units/", units::units)
+            .says("The units of a namespace, by name")
+            .gives(200, map_of::<Application>())
+            .refuses([404]),
+        get("getUnit", "/{namespace}/units/{unit}/", units::unit)
+            .says("A unit and its versions")
+            .gives(200, openapi::json::<UnitWithVersions>())
+            .refuses([404]),
+        get("listVersions", "/{namespace}/units/{unit}/versions/", units::versions)
+            .says("The versions of a unit, greatest first")
+            .gives(200, list_of::<String>())
+            .refuses([404]),
+        get("nextVersion", "/{namespace}/units/{unit}/next-version", units::next_version)
+            .says("The version to take next")
+            .query("prefix", "What the version begins with, such as `1.2.`.")
+            .gives(200, text()),
+    ];
+    let versions = [
+        post("register", "/{namespace}/register", versions::register)
+            .says("Registers a release; a version, once registered, never changes")
+            .takes(openapi::json::<ReleaseMetadata>())
+            .gives(200, nothing())
+            .refuses([400, 409, 413]),
+        get("getVersion", "/{namespace}/units/{unit}/versions/{version}/", versions::version)
+            .says("The metadata of a release")
+            .query("full", "With any text, what the server knows of it comes with it.")
+            .gives(200, openapi::json::<ReleaseOrPayload>())
+            .refuses([404]),
+        get(
+            "download",
+            "/{namespace}/units/{unit}/versions/{version}/download",
+            download::download,
+        )
+        .says("The package of a release")
+        .header("Range", "The part to send.")
+        .header("If-None-Match", "Sends nothing where the package has one of these tags.")
+        .gives(200, typed("application/gzip"))
+        .gives(206, typed("application/gzip"))
+        .gives(304, nothing())
+        .refuses([404, 416]),
+        post("upload", "/{namespace}/units/{unit}/versions/{version}/upload", upload::upload)
+            .says("Takes the package of a release in, once")
+            .takes(file())
+            .gives(200, nothing())
+            .refuses([400, 404, 409, 413]),
+    ];
+    Routes::default()
+        .group("Server", "", server)
+        .group("Namespaces", INVENTORY, namespaces)
+        .group("Search", INVENTORY, search)
+        .group("Units", INVENTORY, units)
+        .group("Versions", INVENTORY, versions)
 }

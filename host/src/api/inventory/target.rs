@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// The server itself.
-pub(super) fn server() -> Target {
+pub(in crate::api) fn server() -> Target {
     target("server", "", "", None)
 }
 

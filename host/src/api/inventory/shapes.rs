@@ -1,0 +1,57 @@
+//! Bodies that are written piece by piece, as the OpenAPI document shows them.
+
+#![expect(dead_code, reason = "only their shape is used")]
+
+use std::collections::BTreeMap;
+
+use utoipa::ToSchema;
+
+use crate::inventory::{Application, Namespace, ReleaseMetadata};
+
+/// A namespace and its units.
+#[derive(ToSchema)]
+pub(super) struct NamespaceWithUnits {
+    #[serde(flatten)]
+    namespace: Namespace,
+    units: BTreeMap<String, Application>,
+}
+
+/// A unit and its versions, greatest first, without a `v`.
+#[derive(ToSchema)]
+pub(super) struct UnitWithVersions {
+    #[serde(flatten)]
+    unit: Application,
+    versions: Vec<String>,
+}
+
+/// A release with what the server knows of it.
+#[derive(ToSchema)]
+pub(super) struct ReleasePayload {
+    release: ReleaseMetadata,
+    /// The versions of its unit, greatest first.
+    versions: Vec<String>,
+    is_latest: bool,
+    /// How often its package was downloaded.
+    downloads: u64,
+    uploaded_by: String,
+    uploaded_at: String,
+}
+
+/// A release's metadata, or with `full` what the server knows of it as well.
+#[derive(ToSchema)]
+#[schema(as = ReleaseAnswer)]
+#[serde(untagged)]
+pub(super) enum ReleaseOrPayload {
+    Metadata(Box<ReleaseMetadata>),
+    Payload(Box<ReleasePayload>),
+}
+
+/// What to search for.
+#[derive(ToSchema)]
+pub(super) struct SearchBody {
+    query: String,
+    /// Hits on a page.
+    limit: Option<u64>,
+    /// Where the page begins.
+    cursor: Option<String>,
+}
