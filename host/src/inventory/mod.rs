@@ -3,6 +3,7 @@
 
 mod clock;
 mod decode;
+mod dependencies;
 mod download;
 mod download_url;
 mod json;
@@ -20,6 +21,7 @@ pub mod version;
 pub mod wire;
 mod words;
 
+pub use dependencies::{Ties, Upstream, upstream};
 pub use download::{Downloads, download, package};
 pub use metadata::ReleaseMetadata;
 pub use names::{NamespaceName, UnitName};

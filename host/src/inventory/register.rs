@@ -5,6 +5,7 @@ use serde_json::{Value, to_value};
 use super::{
     clock::rfc3339,
     decode,
+    dependencies::Ties,
     names::NamespaceName,
     resolve::UnitPlace,
     validate::{Checked, validate},
@@ -16,7 +17,7 @@ use crate::{
     authz::{Permit, PrincipalKind},
     error::{Error, Result},
     store::{
-        Change,
+        Change, audit,
         namespaces::{NamespaceRecord, namespace, namespace_insert},
         outbox::{Announcement, announce},
         search::{SearchedRecord, search_put},
@@ -43,13 +44,12 @@ pub async fn register(
 ) -> Result<()> {
     let release = reviewed(app, permit, release).await?;
     let place = UnitPlace { namespace, unit: release.unit.clone() };
-    let line = wire::json_line(&release.metadata);
-    let searched = searched(&release.metadata);
     let (by, at) = (registrar(permit), rfc3339(permit.at));
     let told = Announcement::of(permit, Some(object_of(&release)?));
+    let prepared = Prepared::of(release);
 
     let work = move |change: &mut dyn Change| {
-        insert(change, &place, &release, &line, &searched, by, at)?;
+        insert(change, &place, &prepared, by, at)?;
         announce(change, &told)
     };
     app.store.write(permit.audit(), work).await
@@ -82,15 +82,33 @@ fn registrar(permit: &Permit) -> String {
     }
 }
 
+/// A release with all that is kept of it, made before the writer's turn.
+pub(super) struct Prepared {
+    release: Checked,
+    line: Vec<u8>,
+    searched: SearchedRecord,
+    ties: Ties,
+}
+
+impl Prepared {
+    pub(super) fn of(release: Checked) -> Self {
+        Prepared {
+            line: wire::json_line(&release.metadata),
+            searched: searched(&release.metadata),
+            ties: Ties::of(&release.metadata),
+            release,
+        }
+    }
+}
+
 pub(super) fn insert(
     change: &mut dyn Change,
     place: &UnitPlace,
-    release: &Checked,
-    line: &[u8],
-    searched: &SearchedRecord,
+    prepared: &Prepared,
     by: String,
     at: String,
 ) -> Result<()> {
+    let Prepared { release, line, searched, ties } = prepared;
     if unit_release(change, place.key(), &release.version)?.is_some() {
         let message = format!("Release {}-v{} already exists", place.unit, release.version);
         return Err(Error::invalid("version", message));
@@ -108,10 +126,11 @@ pub(super) fn insert(
         number: record.releases,
         uploaded_by: by,
         uploaded_at: at,
+        recorded: audit::head(change)?.number + 1,
         package: None,
     };
     unit_release_insert(change, place.key(), &release.version, &record, line);
-    Ok(())
+    ties.insert(change, place.key(), &release.version, record.recorded)
 }
 
 /// The unit after that release: described by the one with the greatest version.

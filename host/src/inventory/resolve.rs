@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A unit in its namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UnitPlace {
     /// The namespace.
     pub namespace: NamespaceName,

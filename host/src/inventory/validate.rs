@@ -18,6 +18,10 @@ use crate::error::{Error, Result};
 const DEPENDENCY_FORMS: &str =
     r#"Expecting either a "[RELEASE_ID]" or "[RELEASE_ID] as [VARIABLE]"."#;
 
+/// How many releases one may depend on, extend, and how many providers it may have.
+/// Each is a row of its own beside the release, written while others wait.
+const TIES_MAX: usize = 1000;
+
 /// A release whose every part was checked and completed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checked {
@@ -49,13 +53,16 @@ pub(super) fn validate(mut it: ReleaseMetadata) -> Result<Checked> {
     }
     each(&mut it.inputs, |it| variable("inputs", it))?;
     each(&mut it.outputs, |it| variable("outputs", it))?;
+    check_count("depends", &it.depends)?;
     each(&mut it.depends, dependency)?;
     each(&mut it.consumes, consumer)?;
     each(&mut it.downloads, download)?;
     for (name, stage) in it.stages.iter().flatten() {
         check_stage(name, stage)?;
     }
+    check_count("extends", &it.extends)?;
     each(&mut it.extends, extension)?;
+    check_count("provides", &it.provides)?;
     if is_unresolved(&it.version) {
         return Err(Error::invalid("version", "Can't add release with unresolved version"));
     }
@@ -65,6 +72,19 @@ pub(super) fn validate(mut it: ReleaseMetadata) -> Result<Checked> {
 
 fn each<T>(list: &mut List<T>, check: impl Fn(&mut T) -> Result<()>) -> Result<()> {
     list.iter_mut().flatten().try_for_each(check)
+}
+
+fn check_count<T>(field: &str, list: &List<T>) -> Result<()> {
+    match list.as_ref().map_or(0, Vec::len) {
+        count if count > TIES_MAX => Err(Error::invalid(
+            field,
+            format!(
+                "The field '{field}' has {count} elements, but a release may have at most \
+                 {TIES_MAX}. Split the release."
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn check_api_version(api_version: i64) -> Result<()> {
@@ -368,6 +388,24 @@ mod tests {
         let stages =
             &completed(json!({ "stages": { "build": { "script": "a" }, "test": {} } }))["stages"];
         assert_eq!(stages, &json!({ "build": { "script": "a" }, "test": {} }));
+    }
+
+    #[test]
+    fn ties_to_others_are_limited() {
+        let some = |count: usize, form: fn(usize) -> Value| (0..count).map(form).collect::<Value>();
+        let forms: [(&str, fn(usize) -> Value); 3] = [
+            ("depends", |it| json!({ "release_id": format!("l{it}x-v1") })),
+            ("extends", |it| json!({ "release_id": format!("l{it}x-v1") })),
+            ("provides", |it| json!({ "name": it.to_string() })),
+        ];
+        for (field, form) in forms {
+            completed(json!({ field: some(1000, form) }));
+            let expected = format!(
+                "The field '{field}' has 1001 elements, but a release may have at most 1000. \
+                 Split the release."
+            );
+            refused(json!({ field: some(1001, form) }), &expected);
+        }
     }
 
     #[test]

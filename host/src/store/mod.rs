@@ -10,6 +10,7 @@
 pub mod audit;
 mod batch;
 pub mod blob_refs;
+pub mod dependencies;
 mod engine;
 mod format;
 pub mod hooks_documents;
@@ -23,6 +24,7 @@ pub mod operations;
 pub mod outbox;
 pub mod packages;
 pub mod processes;
+pub mod providers;
 mod refusals;
 pub mod releases;
 pub mod search;

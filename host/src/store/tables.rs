@@ -5,10 +5,14 @@
 //! everything there is, deletes it, and looks at every row of the store: a table
 //! that is missing here makes it fail.
 
+use std::collections::BTreeSet;
+
 use super::{
     Change, Table, blob_refs,
+    dependencies::{DOWNSTREAM, SUBSCRIBERS, SUBSCRIPTIONS, subscriptions_replace},
     hooks_documents::{NAMESPACE_HOOKS, UNIT_HOOKS},
     namespaces::{NAMESPACES, PUBLIC_NAMESPACES},
+    providers::{PROVIDED, PROVIDERS},
     search::{SEARCH_UNITS, SEARCH_WORDS, search_drop},
     unit_releases::{
         UNIT_RELEASE_DOWNLOADS, UNIT_RELEASE_METADATA, UNIT_RELEASES, UNIT_VERSIONS, UnitKey,
@@ -16,7 +20,10 @@ use super::{
     },
     units::{UNITS, UnitRecord},
 };
-use crate::{error::Result, inventory::Version};
+use crate::{
+    error::Result,
+    inventory::{Ties, Version},
+};
 
 /// Tables whose keys are a namespace's name, or begin with it and a NUL, and whose
 /// rows under such a key are that namespace's own. They need nothing more than
@@ -32,23 +39,25 @@ pub(super) const KEYED_BY_NAMESPACE: &[Table] = &[
     UNITS,
     UNIT_HOOKS,
     SEARCH_UNITS,
+    SUBSCRIPTIONS,
+    PROVIDED,
 ];
 
 /// The inventory's other tables. What a namespace has in them is found from its
 /// releases ([`OF_A_RELEASE`]) and its units ([`OF_A_UNIT`]). They are emptied with
 /// the whole inventory.
-pub(super) const KEYED_OTHERWISE: &[Table] = &[SEARCH_WORDS];
+pub(super) const KEYED_OTHERWISE: &[Table] = &[SEARCH_WORDS, DOWNSTREAM, SUBSCRIBERS, PROVIDERS];
 
 /// What a release has under keys that do not begin with its namespace. Called once
 /// for each release of a namespace that is deleted, while its rows and its unit's
 /// are still there.
 pub(super) const OF_A_RELEASE: &[fn(&mut dyn Change, &LeavingRelease<'_>) -> Result<()>] =
-    &[package_reference];
+    &[package_reference, ties];
 
 /// The same for units. Called when no release of the namespace is left, while the
 /// unit's rows are still there.
 pub(super) const OF_A_UNIT: &[fn(&mut dyn Change, UnitKey<'_>, &UnitRecord) -> Result<()>] =
-    &[searched_words];
+    &[searched_words, subscriptions];
 
 /// A release that is about to be deleted with its namespace.
 pub(super) struct LeavingRelease<'a> {
@@ -59,7 +68,6 @@ pub(super) struct LeavingRelease<'a> {
     /// What is kept of it.
     pub(super) record: &'a UnitReleaseRecord,
     /// Its metadata, as JSON.
-    #[allow(dead_code, reason = "for tables whose keys come from what a release says")]
     pub(super) metadata: &'a [u8],
 }
 
@@ -74,4 +82,14 @@ fn package_reference(change: &mut dyn Change, release: &LeavingRelease<'_>) -> R
 
 fn searched_words(change: &mut dyn Change, unit: UnitKey<'_>, _: &UnitRecord) -> Result<()> {
     search_drop(change, unit)
+}
+
+// What others need of it stays, as theirs.
+fn ties(change: &mut dyn Change, release: &LeavingRelease<'_>) -> Result<()> {
+    let ties = Ties::read(release.metadata)?;
+    ties.delete(change, release.unit, release.version, release.record.recorded)
+}
+
+fn subscriptions(change: &mut dyn Change, unit: UnitKey<'_>, _: &UnitRecord) -> Result<()> {
+    subscriptions_replace(change, unit, &BTreeSet::new())
 }

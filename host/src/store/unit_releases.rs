@@ -39,6 +39,10 @@ pub struct UnitReleaseRecord {
     pub uploaded_by: String,
     /// When it was registered.
     pub uploaded_at: String,
+    /// The number of the audit record of its registration; greater than that of
+    /// what was registered before, in all namespaces.
+    #[serde(default)]
+    pub recorded: u64,
     /// Its bytes, once they were uploaded.
     pub package: Option<PackageRecord>,
 }
@@ -195,7 +199,7 @@ pub fn unit_versions_greatest(
 ) -> Result<Option<Version>> {
     let (from, to) = unit.following(start);
     let rows = view.range(UNIT_VERSIONS, &from, &to, Take { reverse: true, limit: 1 })?;
-    rows.into_iter().next().map(|(_, text)| kept_version(text)).transpose()
+    rows.first().map(|(_, text)| kept_version(text)).transpose()
 }
 
 /// Some of a unit's versions, greatest first, and where to go on.
@@ -217,7 +221,7 @@ pub fn unit_versions_page(
     let to = at.unwrap_or(end);
     let rows = view.range(UNIT_VERSIONS, &from, &to, Take { reverse: true, limit })?;
     let next = rows.last().filter(|_| rows.len() == limit).map(|(key, _)| key.clone());
-    let versions = rows.into_iter().map(|(_, text)| kept_version(text)).collect::<Result<_>>()?;
+    let versions = rows.iter().map(|(_, text)| kept_version(text)).collect::<Result<_>>()?;
     Ok(VersionsPage { versions, next })
 }
 
@@ -355,8 +359,9 @@ pub fn unit_release_owner(unit: UnitKey<'_>, version: &Version) -> String {
     format!("unit-release/{}/{}/{version}", unit.namespace, unit.name)
 }
 
-fn kept_version(text: Vec<u8>) -> Result<Version> {
-    let version = std::str::from_utf8(&text).ok().and_then(Version::parse);
+/// Reads the text of a version from a row.
+pub(super) fn kept_version(text: &[u8]) -> Result<Version> {
+    let version = std::str::from_utf8(text).ok().and_then(Version::parse);
     version.ok_or_else(|| Error::Store { doing: "reading a version's text".into(), source: None })
 }
 
@@ -396,6 +401,7 @@ mod tests {
                     number: number as u64 + 1,
                     uploaded_by: String::new(),
                     uploaded_at: String::new(),
+                    recorded: 0,
                     package: None,
                 };
                 unit_release_insert(&mut self.memory, unit, &version, &record, b"{}");

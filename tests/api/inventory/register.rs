@@ -209,15 +209,27 @@ async fn a_body_beyond_the_limit_is_refused() {
     register(&host, "ns", &release).await.expect(200);
 }
 
-#[tokio::test]
-async fn ten_thousand_dependencies_are_kept() {
-    let host = host().await;
+fn with_dependencies(count: usize) -> Value {
     let depends: Vec<_> =
-        (0..10_000).map(|it| json!({ "release_id": format!("l{it}x-v1") })).collect();
-    let release = json!({ "name": "app", "version": "1", "depends": depends });
-    register(&host, "ns", &release).await.expect(200);
+        (0..count).map(|it| json!({ "release_id": format!("l{it}x-v1") })).collect();
+    json!({ "name": "app", "version": "1", "depends": depends })
+}
+
+#[tokio::test]
+async fn a_thousand_dependencies_are_kept() {
+    let host = host().await;
+    register(&host, "ns", &with_dependencies(1000)).await.expect(200);
     let kept: Value = serde_json::from_str(&stored(&host, "1").await).unwrap();
-    assert_eq!(kept["depends"].as_array().unwrap().len(), 10_000);
+    assert_eq!(kept["depends"].as_array().unwrap().len(), 1000);
+}
+
+#[tokio::test]
+async fn ten_thousand_dependencies_are_refused_and_leave_nothing() {
+    let host = host().await;
+    let message = "The field 'depends' has 10000 elements, but a release may have at most 1000. \
+                   Split the release.";
+    expect_text(register(&host, "ns", &with_dependencies(10_000)).await, 400, message);
+    expect_empty(host.get(&at("/ns/")).await, 404);
 }
 
 #[tokio::test]
