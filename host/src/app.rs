@@ -14,6 +14,7 @@ use crate::{
     config::{Config, plugins},
     error::{Error, Result},
     inventory::Downloads,
+    login::Login,
     outbox,
     plugins::{Binding, Kind, Plugins},
     release::engine::{self, Engine},
@@ -40,6 +41,8 @@ pub struct App {
     pub config: Arc<Config>,
     /// Records: everything but bytes that outlives the process.
     pub store: Store,
+    /// The user that the settings name, if they do.
+    pub login: Option<Login>,
     /// Package bytes, by digest.
     pub blobs: Blobs,
     /// The plugin runtime and the set in force.
@@ -69,7 +72,8 @@ pub async fn start(config: Config) -> Result<Arc<App>> {
 }
 
 /// Starts the server's parts with exactly these plugins. For tests and tools.
-pub async fn start_with(config: Config, bindings: Vec<Binding>) -> Result<Arc<App>> {
+pub async fn start_with(mut config: Config, bindings: Vec<Binding>) -> Result<Arc<App>> {
+    let login = Login::take(&mut config)?;
     make_folder(&config.data).await?;
     let store = Store::open(&config.data.join("store")).await?;
     let blobs = Blobs::open(&config.data.join("blobs")).await?;
@@ -80,6 +84,7 @@ pub async fn start_with(config: Config, bindings: Vec<Binding>) -> Result<Arc<Ap
 
     let app = Arc::new(App {
         config: Arc::new(config),
+        login,
         downloads: Downloads::new(store.clone()),
         store,
         blobs,

@@ -227,8 +227,7 @@ fn context(app: &App, caller: &Caller) -> Vec<Label> {
     let listen = if address::is_loopback(app.config.listen.ip()) { "loopback" } else { "network" };
     let mut labels = vec![
         label("listen", listen),
-        // There is no way to log in yet.
-        label("accounts", "none"),
+        label("accounts", if app.login.is_some() { "single" } else { "none" }),
         label("method", &caller.request.method),
     ];
     labels.extend(caller.request.remote.as_deref().map(|it| label("remote", it)));

@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::{
     api::{Api, Server},
     app,
-    config::{self, Flag, Loaded, Sources},
+    config::{self, Config, Flag, Loaded, Secret, Sources},
     error::{Error, Result, chain},
     log, open_files,
 };
@@ -93,20 +93,22 @@ fn serve(settings: &Settings) -> Result<()> {
     let mut loaded = settings.load()?;
     log::start(&loaded.config.log);
     open_files::fit(&mut loaded.config.limits, open_files::raise());
+    let config = loaded.config.clone();
+    loaded.config.basic_auth_password = Secret::default();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("chandlery")
         .build()
         .map_err(|it| Error::Internal(format!("the runtime cannot be started: {it}")))?;
-    let outcome = runtime.block_on(run(&loaded)).map_err(|it| loaded.blame(it));
+    let outcome = runtime.block_on(run(config)).map_err(|it| loaded.blame(it));
     runtime.shutdown_timeout(RUNTIME_LIMIT);
     outcome
 }
 
-async fn run(loaded: &Loaded) -> Result<()> {
+async fn run(config: Config) -> Result<()> {
     let stop = stop_signal()?;
-    let server = Server::bind(&loaded.config).await?;
-    let app = app::start(loaded.config.clone()).await?;
+    let server = Server::bind(&config).await?;
+    let app = app::start(config).await?;
     let address = server.address();
     say(&format!("listening on http://{address}"));
     say(&format!("try it: curl http://{address}/api/v1/inventory/"));

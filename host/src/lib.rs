@@ -15,6 +15,7 @@ pub mod config;
 pub mod error;
 pub mod inventory;
 pub mod log;
+pub mod login;
 mod open_files;
 pub mod outbox;
 pub mod plugins;

@@ -1,8 +1,8 @@
 //! Finds out who is calling.
 //!
-//! There are no accounts yet: everybody is `anonymous`, and what that may do is
-//! the policy's business. Tokens that clients send along (`X-Escape-Token`,
-//! `Authorization`) are neither read nor logged.
+//! Where the settings name a user, [`super::basic_auth`] has found out; everybody else
+//! is `anonymous`. What either may do is the policy's business. Tokens that clients
+//! send along (`X-Escape-Token`) are neither read nor logged.
 
 use std::{
     net::SocketAddr,

@@ -59,6 +59,14 @@ impl Family {
         }
     }
 
+    /// Nobody comes in without the right name and password.
+    pub(super) fn unauthorized(self, path: &str) -> Response {
+        match self {
+            Family::Inventory => plain(StatusCode::UNAUTHORIZED, "Not Authorized\n"),
+            Family::Release => failure(StatusCode::UNAUTHORIZED, "Unauthorized", path),
+        }
+    }
+
     /// A handler panicked.
     pub(super) fn broken(self, path: &str) -> Response {
         match self {

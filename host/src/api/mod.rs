@@ -2,6 +2,7 @@
 //!
 //! [`Api`] answers one request; [`Server`] brings requests to it from the network.
 
+mod basic_auth;
 mod body;
 mod caller;
 mod family;

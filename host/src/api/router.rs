@@ -1,5 +1,5 @@
 //! Every URL the server answers, and what each request goes through on its way:
-//! request id, family, site, limits, caller, route.
+//! request id, family, site, password, limits, caller, route.
 
 use std::{borrow::Cow, convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use tower::ServiceExt;
 use tracing::Instrument;
 
 use super::{
-    body,
+    basic_auth, body,
     caller::{self, REQUEST_ID, RequestId},
     family::Family,
     framing::Refusal,
@@ -83,6 +83,9 @@ impl Api {
         }
         if let Some((status, why)) = site::refusal(&self.app.config, &parts) {
             return closing(family.refused(status, why, parts.uri.path()));
+        }
+        if let Some(refusal) = basic_auth::refusal(&self.app, &mut parts, &body) {
+            return refusal;
         }
         if family == Family::Inventory
             && let Some(answer) = respell(&mut parts)

@@ -44,7 +44,7 @@ use super::{
 };
 use crate::{
     capabilities::address,
-    config::Config,
+    config::{Config, Secret},
     error::{Error, Result},
 };
 
@@ -88,15 +88,16 @@ pub struct Server {
 impl Server {
     /// Takes the address that the settings name.
     ///
-    /// Where everybody is anonymous that must be a loopback address, unless the
+    /// Without a password everybody is anonymous, and that must be a loopback address, unless the
     /// settings say that everybody who can reach it may be trusted.
     pub async fn bind(config: &Config) -> Result<Server> {
         let wished = config.listen;
-        if !address::is_loopback(wished.ip()) && !config.allow_unauthenticated_network {
+        let known = !config.basic_auth_password.is_empty();
+        if !address::is_loopback(wished.ip()) && !known && !config.allow_unauthenticated_network {
             let why = format!(
                 "the server would listen on `{wished}`, where others can reach it, while nobody \
-                 has to say who they are: listen on a loopback address such as `127.0.0.1:{}`, or \
-                 set `allow_unauthenticated_network = true` if everybody who can reach it may do \
+                 has to say who they are: listen on a loopback address such as `127.0.0.1:{}`, \
+                 set `basic_auth_password`, or set `allow_unauthenticated_network = true` if everybody who can reach it may do \
                  what the policy in force lets `anonymous` do",
                 wished.port()
             );
@@ -104,7 +105,9 @@ impl Server {
         }
         let listener = TcpListener::bind(wished).await.map_err(|it| cannot_listen(wished, &it))?;
         let address = listener.local_addr().map_err(|it| cannot_listen(wished, &it))?;
-        Ok(Server { listener, address, config: config.clone() })
+        let mut config = config.clone();
+        config.basic_auth_password = Secret::default();
+        Ok(Server { listener, address, config })
     }
 
     /// The address taken, with its real port.

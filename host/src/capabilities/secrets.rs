@@ -95,18 +95,24 @@ impl Secrets {
 }
 
 fn read_source(name: &str, source: &str) -> Result<Result<Vec<u8>, String>> {
-    if let Some(variable) = source.strip_prefix("env:") {
-        let value = std::env::var_os(variable).map(|it| it.into_encoded_bytes());
-        return Ok(value.ok_or_else(|| format!("variable `{variable}` is not set")));
-    }
-    if let Some(path) = source.strip_prefix("file:") {
-        return Ok(read_file(Path::new(path)));
+    if let Some(read) = pointed_at(source) {
+        return Ok(read);
     }
     // The text is not repeated: it may be the secret itself, put in the wrong place.
     Err(Error::invalid(
         format!("secrets.{name}"),
         format!("the source of secret `{name}` must be `env:VARIABLE` or `file:PATH`"),
     ))
+}
+
+/// What `env:VARIABLE` or `file:PATH` points at, or why that cannot be read; nothing
+/// for a text that is neither.
+pub(crate) fn pointed_at(source: &str) -> Option<Result<Vec<u8>, String>> {
+    if let Some(variable) = source.strip_prefix("env:") {
+        let value = std::env::var_os(variable).map(|it| it.into_encoded_bytes());
+        return Some(value.ok_or_else(|| format!("variable `{variable}` is not set")));
+    }
+    source.strip_prefix("file:").map(|path| read_file(Path::new(path)))
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {

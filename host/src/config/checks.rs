@@ -10,6 +10,9 @@ use crate::{
     error::{Error, Result},
 };
 
+/// What may be seen without a password, if the settings say so.
+const OPEN_PATHS: [&str; 3] = ["/health", "/ready", "/metrics"];
+
 /// Looks at each setting by itself.
 pub(super) fn check(config: &Config) -> Result<()> {
     let limits = &config.limits;
@@ -28,12 +31,35 @@ pub(super) fn check(config: &Config) -> Result<()> {
         allowed_host(&format!("allowed_hosts.{index}"), host)?;
     }
 
+    username(config)?;
+    for (index, path) in config.open_paths.iter().enumerate() {
+        if !OPEN_PATHS.contains(&&**path) {
+            let message =
+                format!("`{path}` cannot be open; these can: `{}`", OPEN_PATHS.join("`, `"));
+            return Err(Error::invalid(format!("open_paths.{index}"), message));
+        }
+    }
+
     EnvFilter::try_new(&config.log.level).map_err(|it| {
         let message = format!("`{}` is not a filter like `info`: {it}", config.log.level);
         Error::invalid("log.level", message)
     })?;
     address::networks(&config.resources.http_private)
         .map_err(|it| Error::invalid("resources.http_private", it.to_string()))?;
+    Ok(())
+}
+
+/// HTTP Basic ends the name at the first colon.
+fn username(config: &Config) -> Result<()> {
+    let name = &config.basic_auth_username;
+    if name.is_empty() || name.contains(|it: char| it == ':' || it.is_control()) {
+        let message = "a user has a name, without colons and control characters";
+        return Err(Error::invalid("basic_auth_username", message));
+    }
+    if config.basic_auth_password.is_empty() && *name != Config::default().basic_auth_username {
+        let message = "there is a user and no password: set `basic_auth_password` as well";
+        return Err(Error::invalid("basic_auth_username", message));
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@ mod checks;
 mod explain;
 mod lines;
 pub mod plugins;
+mod secret;
 mod show;
 mod sources;
 
@@ -12,6 +13,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    secret::Secret,
     show::show,
     sources::{Flag, Loaded, Origin, Sources},
 };
@@ -28,12 +30,20 @@ pub struct Config {
     /// Marks a test system. Nothing asks for it yet; wiping the store will.
     pub dev: bool,
     /// Listens on other addresses than loopback although nobody has to say who
-    /// they are. Only for a network where the policy in force may trust everyone.
+    /// they are, since no password is set. Only for a network where the policy in force may trust everyone.
     pub allow_unauthenticated_network: bool,
     /// Names that the server answers to besides the machine's own, `localhost` and
     /// loopback addresses: those of a proxy in front of it. Without a port. Where the
     /// server listens on other addresses than loopback, none means any.
     pub allowed_hosts: Vec<String>,
+    /// The one user, by HTTP Basic, where `basic_auth_password` is set.
+    pub basic_auth_username: String,
+    /// That user's password, or where it is: `env:VARIABLE`, `file:PATH`. Once it is
+    /// set, every request needs it.
+    pub basic_auth_password: Secret,
+    /// Paths that nobody needs the password for: any of `/health`, `/ready` and
+    /// `/metrics`.
+    pub open_paths: Vec<String>,
     /// What is logged, and how.
     pub log: Log,
     /// Limits on what clients may send.
@@ -151,6 +161,9 @@ impl Default for Config {
             dev: false,
             allow_unauthenticated_network: false,
             allowed_hosts: Vec::new(),
+            basic_auth_username: "escape".to_owned(),
+            basic_auth_password: Secret::default(),
+            open_paths: Vec::new(),
             log: Log::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),

@@ -80,6 +80,9 @@ fn under_grants(key: &str) -> bool {
 
 /// Whether any part of the key sounds like a secret.
 fn is_secret(key: &str) -> bool {
+    if key == "basic_auth_username" {
+        return false;
+    }
     key.split('.').flat_map(words).any(|it| {
         let it = it.to_lowercase();
         let it = it.trim_end_matches('s');

@@ -150,6 +150,12 @@ impl Sources {
         let config = explain::read(settings).map_err(|it| it.into_error(&Origin::Default))?;
         let loaded = Loaded { config, origins };
         checks::check(&loaded.config).map_err(|it| loaded.blame(it))?;
+        if loaded.config.basic_auth_password.is_empty()
+            && loaded.origin("basic_auth_password") != Origin::Default
+        {
+            let message = "it is empty; leave it out for a server without a password";
+            return Err(loaded.blame(Error::invalid("basic_auth_password", message)));
+        }
         Ok(loaded)
     }
 }

@@ -14,8 +14,9 @@ use super::{
 };
 use crate::{
     app::App,
-    authz::{Permit, PrincipalKind},
+    authz::Permit,
     error::{Error, Result},
+    login,
     store::{
         Change, audit,
         namespaces::{NamespaceRecord, namespace, namespace_insert},
@@ -73,13 +74,9 @@ fn object_of(release: &Checked) -> Result<Value> {
     to_value(&release.metadata).map_err(|it| Error::Internal(it.to_string()))
 }
 
-/// The name that is shown as `uploaded_by`; empty for nobody in particular.
+/// The name that is shown as `uploaded_by`.
 fn registrar(permit: &Permit) -> String {
-    let principal = &permit.caller.principal;
-    match principal.kind {
-        PrincipalKind::Anonymous => String::new(),
-        _ => principal.id.split_once(':').map_or(&*principal.id, |(_, name)| name).to_owned(),
-    }
+    login::shown_name(&permit.caller.principal).to_owned()
 }
 
 /// A release with all that is kept of it, made before the writer's turn.

@@ -1,8 +1,9 @@
 //! The default policy: who holds which role in which namespaces.
 //!
-//! Without any binding there are two servers to tell apart. One that only its own
+//! Without any binding there are three servers to tell apart. One that only its own
 //! machine can reach, and that knows no accounts, is open: whoever can ask could as
-//! well read its files. Any other is closed until a binding says who may do what.
+//! well read its files. One that knows a single user is open to that user. Any other
+//! is closed until a binding says who may do what.
 
 mod model;
 mod roles;
@@ -11,8 +12,8 @@ mod settings;
 use std::cell::RefCell;
 
 use chandlery_sdk::policy::{
-    self, Decision, Diagnostic, Label, Lifecycle, PluginError, Policy, Principal, Question, Reach,
-    Severity, Target,
+    self, Decision, Diagnostic, Lifecycle, PluginError, Policy, Principal, PrincipalKind, Question,
+    Reach, Severity, Target,
 };
 
 use model::Model;
@@ -80,7 +81,7 @@ fn rule(model: &Model, question: &Question, target: &Target) -> Option<String> {
     if question.action == "server:read" {
         return Some("everybody".to_owned());
     }
-    if model.is_empty() && is_open(&question.context) {
+    if model.is_empty() && is_open(question) {
         return Some("open".to_owned());
     }
     let namespace = namespace_of(target);
@@ -125,9 +126,12 @@ fn reach(model: &Model, principal: &Principal, action: &str, kind: &str) -> Reac
     }
 }
 
-fn is_open(context: &[Label]) -> bool {
-    let says = |key: &str, value: &str| context.iter().any(|it| it.key == key && it.value == value);
-    says("listen", "loopback") && says("accounts", "none")
+fn is_open(question: &Question) -> bool {
+    let says = |key: &str, value: &str| {
+        question.context.iter().any(|it| it.key == key && it.value == value)
+    };
+    let known = question.principal.kind != PrincipalKind::Anonymous;
+    says("accounts", "single") && known || says("listen", "loopback") && says("accounts", "none")
 }
 
 /// The namespace that a target lies in, or is; empty for what lies in none.

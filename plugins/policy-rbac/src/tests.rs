@@ -1,6 +1,6 @@
 //! What the policy says, and what it says of its settings.
 
-use chandlery_sdk::policy::PrincipalKind;
+use chandlery_sdk::policy::Label;
 
 use super::*;
 
@@ -153,7 +153,7 @@ release:delete              --- --- --- --- --- --- APT APT
 }
 
 #[test]
-fn without_bindings_only_a_server_of_its_own_machine_is_open() {
+fn without_bindings_only_a_server_of_its_own_machine_or_of_one_user_is_open() {
     let nobody = Model::new();
     for action in ACTIONS.into_iter().chain(["release:invented"]) {
         let ask = |id: &str, listen: &str, accounts: &str| {
@@ -165,6 +165,10 @@ fn without_bindings_only_a_server_of_its_own_machine_is_open() {
         assert_eq!(ask("anonymous", "network", "none"), health, "{action}");
         assert_eq!(ask("anonymous", "loopback", "configured"), health, "{action}");
         assert_eq!(ask("user:ana", "network", "configured"), health, "{action}");
+        for listen in ["loopback", "network"] {
+            assert!(ask("user:escape", listen, "single"), "{action}");
+            assert_eq!(ask("anonymous", listen, "single"), health, "{action}");
+        }
     }
     let silent =
         Question { context: Vec::new(), ..question("anonymous", "release:list", "", "", "") };

@@ -1,6 +1,7 @@
 //! What every request goes through, and the process around it.
 
 mod architecture;
+mod basic_auth;
 mod every_request;
 mod health;
 mod openapi;
