@@ -122,8 +122,8 @@ impl Api {
     }
 }
 
-/// Every route there is: the server's own, the Inventory's, Skipper's.
-pub(super) fn all() -> [Routes; 3] {
+/// Every route of a server, with `dev` or without: its own, the Inventory's, Skipper's.
+pub(super) fn all(dev: bool) -> [Routes; 3] {
     let server = [
         get("health", "/health", health::health)
             .says("Whether the server is alive")
@@ -146,12 +146,13 @@ pub(super) fn all() -> [Routes; 3] {
             .gives(200, typed("application/json"))
             .as_written(),
     ];
-    [Routes::default().group("Server", "", server), inventory::routes(), release::routes()]
+    let server = Routes::default().group("Server", "", server);
+    [server, inventory::routes(), release::routes()].map(|it| it.served(dev))
 }
 
 fn routes(app: Arc<App>) -> Router {
     let json_bytes_max = usize::try_from(app.config.limits.json_bytes_max).unwrap_or(usize::MAX);
-    let [server, inventory, release] = all();
+    let [server, inventory, release] = all(app.config.dev);
     Router::new()
         .merge(server.router())
         .merge(inventory.router())

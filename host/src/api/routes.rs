@@ -42,6 +42,8 @@ pub(super) struct Route {
     pub(super) refuses: Vec<u16>,
     /// Whether the policy is asked.
     pub(super) asks: bool,
+    /// Whether only a server with `dev` has it.
+    dev: bool,
     handler: MethodRouter<Arc<App>>,
     both_slashes: bool,
 }
@@ -72,6 +74,12 @@ impl Routes {
             let path = format!("{base}{}", it.path);
             Route { group, path, ..it }
         }));
+        self
+    }
+
+    /// The rows that a server has, with `dev` or without.
+    pub(super) fn served(mut self, dev: bool) -> Routes {
+        self.0.retain(|it| dev || !it.dev);
         self
     }
 
@@ -151,6 +159,7 @@ fn route(id: &'static str, method: Method, path: &str, handler: MethodRouter<Arc
         gives: Vec::new(),
         refuses: Vec::new(),
         asks: true,
+        dev: false,
         handler,
         both_slashes: true,
     }
@@ -192,6 +201,12 @@ impl Route {
     /// The policy has no say in it.
     pub(super) fn unasked(self) -> Route {
         Route { asks: false, ..self }
+    }
+
+    /// Only a test system has it: a server with `dev`.
+    #[allow(dead_code, reason = "the routes that need it are on their way")]
+    pub(super) fn only_with_dev(self) -> Route {
+        Route { dev: true, ..self }
     }
 
     /// Only this spelling is the route; the one with the other end is not.

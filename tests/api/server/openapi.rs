@@ -30,8 +30,13 @@ fn is_no_route(answer: &Answer) -> bool {
 
 #[tokio::test]
 async fn what_is_documented_is_served_and_nothing_else_on_the_same_paths() {
-    let host = Host::start().await;
-    let document = document(&host).await;
+    for dev in [false, true] {
+        check_routes(&Host::builder().config(|it| it.dev = dev).start().await).await;
+    }
+}
+
+async fn check_routes(host: &Host) {
+    let document = document(host).await;
     for (path, item) in document["paths"].as_object().unwrap() {
         let filled = path.replace("{namespace}", "ns").replace("{unit}", "app");
         let filled = filled.replace("{version}", "7").replace("{name}", "thing");
@@ -39,7 +44,7 @@ async fn what_is_documented_is_served_and_nothing_else_on_the_same_paths() {
         for method in METHODS {
             let documented = !item[method].is_null();
             if documented || path != "/metrics" {
-                let answer = send(&host, method, &filled).await;
+                let answer = send(host, method, &filled).await;
                 assert_eq!(!is_no_route(&answer), documented, "{method} {path}: {answer:?}");
             }
         }

@@ -52,10 +52,13 @@ const PATH_PARTS: [(&str, &str); 4] = [
     ("name", "The name of a release, or a part of it where releases are listed."),
 ];
 
-static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
-    let document = serde_json::to_vec(&document(&router::all()));
+static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| written(false));
+static DOCUMENT_WITH_DEV: LazyLock<Bytes> = LazyLock::new(|| written(true));
+
+fn written(dev: bool) -> Bytes {
+    let document = serde_json::to_vec(&document(&router::all(dev)));
     Bytes::from(document.expect("a document of plain data can be written"))
-});
+}
 
 /// `GET /api/v1/openapi.json`: this document.
 pub(super) async fn openapi(
@@ -63,6 +66,7 @@ pub(super) async fn openapi(
     Extension(caller): Extension<Arc<Caller>>,
 ) -> Response {
     match authz::authorize(&app, &caller, "server:read", server_target()).await {
+        Ok(_) if app.config.dev => inventory::json(DOCUMENT_WITH_DEV.clone()),
         Ok(_) => inventory::json(DOCUMENT.clone()),
         Err(error) => inventory::Failure::from(error).into_response(),
     }
