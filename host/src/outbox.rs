@@ -7,6 +7,10 @@
 //!
 //! A failed event is tried again later and later. It is given up after
 //! `GIVEN_UP_AFTER`, or when the hook says so, and kept among the dead letters.
+//!
+//! What is sent with hooks documents is made ready here first (`gather`).
+
+mod gather;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -25,7 +29,7 @@ use crate::{
     app::App,
     error::Result,
     plugins::{Kind, PluginSet, notifying_hook::Outcome},
-    store::outbox::{self, Fate, Pending},
+    store::outbox::{self, Due, Fate, GATHERING, Pending},
 };
 
 /// Events in one call of a hook, and their size.
@@ -33,6 +37,9 @@ const BATCH_MAX: usize = 64;
 const BATCH_BYTES_MAX: u64 = 1 << 20;
 /// Calls of one hook at once.
 const CALLS_MAX: usize = 4;
+/// Calls of one hook at once with notices, which have one event each, since each goes to
+/// a URL of its own. URLs that failed before get no more than half of them.
+const NOTICE_CALLS_MAX: usize = 16;
 
 /// Between the first attempt and the second; each time twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -92,16 +99,18 @@ async fn run(weak: Weak<App>, mut commits: watch::Receiver<u64>, stop: Cancellat
 struct Desk {
     /// Each says whether the hook did its work.
     calls: JoinSet<bool>,
-    /// The hook and the lanes of each call.
-    running: HashMap<Id, (String, Vec<String>)>,
-    hooks: HashMap<String, Progress>,
+    running: HashMap<Id, Call>,
+    /// By the name of the queue.
+    queues: HashMap<String, Progress>,
 }
 
-/// What is known of a hook while the server runs.
+/// What is known of a queue while the server runs.
 struct Progress {
     /// Lanes that a call is busy with.
     busy: HashSet<String>,
     calls: usize,
+    /// Calls with an event that was tried in vain before.
+    again: usize,
     /// Events in the next call: one after a failure, so that one bad event does not
     /// take others with it; then twice as many each time.
     batch: usize,
@@ -109,9 +118,17 @@ struct Progress {
     unbound_seen: Option<SystemTime>,
 }
 
+/// A call that goes on.
+struct Call {
+    queue: String,
+    lanes: Vec<String>,
+    again: bool,
+}
+
 impl Default for Progress {
     fn default() -> Self {
-        Progress { busy: HashSet::new(), calls: 0, batch: BATCH_MAX, unbound_seen: None }
+        let (busy, batch) = (HashSet::new(), BATCH_MAX);
+        Progress { busy, calls: 0, again: 0, batch, unbound_seen: None }
     }
 }
 
@@ -124,20 +141,21 @@ impl Desk {
         let in_force = in_force.collect::<HashSet<_>>();
 
         let mut pause = LOOK;
-        for (hook, queue) in app.store.read(outbox::queues).await? {
-            let labels = [("hook", hook.clone())];
-            metrics::gauge!("chandlery_hook_events_waiting", &labels).set(queue.waiting as f64);
-            metrics::gauge!("chandlery_hook_dead_letters", &labels).set(queue.dead as f64);
-            if queue.waiting == 0 {
+        for (queue, held) in app.store.read(outbox::queues).await? {
+            let (hook, is_notices) = outbox::binding_of(&queue);
+            let labels = [("hook", shown(&queue))];
+            metrics::gauge!("chandlery_hook_events_waiting", &labels).set(held.waiting as f64);
+            metrics::gauge!("chandlery_hook_dead_letters", &labels).set(held.dead as f64);
+            if held.waiting == 0 {
                 continue;
             }
-            if in_force.contains(&hook) {
-                self.start_calls(app, &set, &hook).await?;
+            if queue == GATHERING || in_force.contains(hook) {
+                self.start_calls(app, &set, &queue, is_notices).await?;
             } else {
-                self.give_up_unbound(app, &hook).await?;
+                self.give_up_unbound(app, &queue).await?;
             }
-            let (name, now) = (hook.clone(), now_ms());
-            let next = app.store.read(move |view| outbox::next_due(view, &name, now)).await?;
+            let now = now_ms();
+            let next = app.store.read(move |view| outbox::next_due(view, &queue, now)).await?;
             if let Some(next) = next {
                 pause = pause.min(Duration::from_millis(next.saturating_sub(now)));
             }
@@ -149,40 +167,54 @@ impl Desk {
         &mut self,
         app: &Arc<App>,
         set: &Arc<PluginSet>,
-        hook: &str,
+        queue: &str,
+        is_notices: bool,
     ) -> Result<()> {
-        let progress = self.hooks.entry(hook.to_owned()).or_default();
+        let progress = self.queues.entry(queue.to_owned()).or_default();
         progress.unbound_seen = None;
-        while progress.calls < CALLS_MAX {
-            let (name, busy, limit) = (hook.to_owned(), progress.busy.clone(), progress.batch);
-            let due = move |view: &dyn crate::store::View| {
-                outbox::due(view, &name, now_ms(), &busy, limit, BATCH_BYTES_MAX)
+        let calls_max = if is_notices { NOTICE_CALLS_MAX } else { CALLS_MAX };
+        while progress.calls < calls_max {
+            let wanted = Due {
+                now: now_ms(),
+                busy: progress.busy.clone(),
+                only_fresh: is_notices && progress.again >= calls_max / 2,
+                limit: if is_notices || queue == GATHERING { 1 } else { progress.batch },
+                bytes_max: BATCH_BYTES_MAX,
             };
-            let batch = app.store.read(due).await?;
+            let name = queue.to_owned();
+            let batch = app.store.read(move |view| outbox::due(view, &name, &wanted)).await?;
             if batch.is_empty() {
                 break;
             }
             let lanes = batch.iter().map(|it| it.lane.clone()).collect::<Vec<_>>();
+            let again = batch.iter().any(|it| it.attempt > 1);
             progress.busy.extend(lanes.iter().cloned());
             progress.calls += 1;
-            let call = deliver(app.clone(), set.clone(), hook.to_owned(), batch);
-            let id = self.calls.spawn(call).id();
-            self.running.insert(id, (hook.to_owned(), lanes));
+            progress.again += usize::from(again);
+            let (app, set, queue) = (app.clone(), set.clone(), queue.to_owned());
+            let call = Call { queue: queue.clone(), lanes, again };
+            let id = match queue == GATHERING {
+                true => self.calls.spawn(gather::gather(app, set, batch)).id(),
+                false => self.calls.spawn(deliver(app, set, queue, batch)).id(),
+            };
+            self.running.insert(id, call);
         }
         Ok(())
     }
 
     /// Gives up what is too old to wait for a hook that may never come back.
-    async fn give_up_unbound(&mut self, app: &Arc<App>, hook: &str) -> Result<()> {
-        let progress = self.hooks.entry(hook.to_owned()).or_default();
+    async fn give_up_unbound(&mut self, app: &Arc<App>, queue: &str) -> Result<()> {
+        let progress = self.queues.entry(queue.to_owned()).or_default();
         let since = progress.unbound_seen.and_then(|it| it.elapsed().ok());
         if since.is_some_and(|it| it < LOOK_UNBOUND) {
             return Ok(());
         }
         progress.unbound_seen = Some(SystemTime::now());
-        let (name, now) = (hook.to_owned(), now_ms());
+        let (name, now) = (queue.to_owned(), now_ms());
+        let (busy, only_fresh) = (HashSet::new(), false);
+        let wanted = Due { now, busy, only_fresh, limit: BATCH_MAX, bytes_max: u64::MAX };
         let give_up = move |change: &mut dyn crate::store::Change| {
-            let due = outbox::due(change, &name, now, &HashSet::new(), BATCH_MAX, u64::MAX)?;
+            let due = outbox::due(change, &name, &wanted)?;
             let old = due.into_iter().filter(|it| age(it, now) > UNBOUND_AFTER);
             let why = "no hook of that name has been in force for a day";
             let fates = old.map(|it| (it, Fate::Dead(why.to_owned()))).collect::<Vec<_>>();
@@ -192,7 +224,8 @@ impl Desk {
         };
         let count = app.store.write_unaudited(give_up).await?;
         if count > 0 {
-            count_events(hook, "dead", count as u64);
+            count_events(queue, "dead", count as u64);
+            let hook = shown(queue);
             tracing::warn!(hook, count, "events given up: no hook of that name is in force");
         }
         Ok(())
@@ -203,10 +236,11 @@ impl Desk {
             tracing::error!(%error, "a delivery panicked");
             (error.id(), false)
         });
-        let Some((hook, lanes)) = self.running.remove(&id) else { return };
-        let Some(progress) = self.hooks.get_mut(&hook) else { return };
+        let Some(call) = self.running.remove(&id) else { return };
+        let Some(progress) = self.queues.get_mut(&call.queue) else { return };
         progress.calls -= 1;
-        for lane in lanes {
+        progress.again -= usize::from(call.again);
+        for lane in call.lanes {
             progress.busy.remove(&lane);
         }
         progress.batch = if well { (progress.batch * 2).min(BATCH_MAX) } else { 1 };
@@ -214,9 +248,10 @@ impl Desk {
 }
 
 /// Tells a hook and settles what it answers. Says whether the hook did its work.
-async fn deliver(app: Arc<App>, set: Arc<PluginSet>, hook: String, batch: Vec<Pending>) -> bool {
+async fn deliver(app: Arc<App>, set: Arc<PluginSet>, queue: String, batch: Vec<Pending>) -> bool {
     let events = batch.iter().map(|it| it.event.for_hook(it.attempt)).collect::<Vec<_>>();
-    let answer = set.deliver(&hook, &events).await;
+    let (hook, _) = outbox::binding_of(&queue);
+    let answer = set.deliver(hook, &events).await;
     if let Err(error) = &answer {
         tracing::warn!(hook, %error, events = events.len(), "a hook failed and is tried again");
     }
@@ -228,13 +263,13 @@ async fn deliver(app: Arc<App>, set: Arc<PluginSet>, hook: String, batch: Vec<Pe
     let mut fates = Vec::new();
     for (pending, outcome) in batch.into_iter().zip(outcomes) {
         let fate = fate(&pending, outcome.unwrap_or(Outcome::Retry(None)), now);
-        note(&hook, &pending, &fate, now);
+        note(&queue, &pending, &fate, now);
         fates.push((pending, fate));
     }
-    let name = hook.clone();
+    let name = queue.clone();
     let settled = app.store.write_unaudited(move |it| outbox::settle(it, &name, fates, now)).await;
     if let Err(error) = settled {
-        tracing::warn!(hook, %error, "deliveries could not be settled: they are told again");
+        tracing::warn!(hook = shown(&queue), %error, "deliveries could not be settled: they are told again");
         sleep(STORE_PAUSE).await;
     }
     well
@@ -257,30 +292,40 @@ fn fate(pending: &Pending, outcome: Outcome, now: u64) -> Fate {
     }
 }
 
-fn note(hook: &str, pending: &Pending, fate: &Fate, now: u64) {
+fn note(queue: &str, pending: &Pending, fate: &Fate, now: u64) {
     let outcome = match fate {
         Fate::Delivered => "delivered",
         Fate::Later(_) => "retried",
         Fate::Dead(_) => "dead",
     };
-    count_events(hook, outcome, 1);
+    count_events(queue, outcome, 1);
     match fate {
         Fate::Delivered => {
             let lag = age(pending, now).as_secs_f64();
-            metrics::histogram!("chandlery_hook_lag_seconds", "hook" => hook.to_owned())
-                .record(lag);
+            metrics::histogram!("chandlery_hook_lag_seconds", "hook" => shown(queue)).record(lag);
         }
         Fate::Later(_) => {}
         Fate::Dead(reason) => {
             let (event_id, attempts) = (pending.event.id.as_str(), pending.attempt);
-            tracing::warn!(hook, event_id, attempts, reason, "an event was given up");
+            tracing::warn!(
+                hook = shown(queue),
+                event_id,
+                attempts,
+                reason,
+                "an event was given up"
+            );
         }
     }
 }
 
-fn count_events(hook: &str, outcome: &'static str, count: u64) {
-    let labels = [("hook", hook.to_owned()), ("outcome", outcome.to_owned())];
+fn count_events(queue: &str, outcome: &'static str, count: u64) {
+    let labels = [("hook", shown(queue)), ("outcome", outcome.to_owned())];
     metrics::counter!("chandlery_hook_events_total", &labels).increment(count);
+}
+
+/// A queue's name for people: `chat`, `chat:notices`, `:gathering`.
+fn shown(queue: &str) -> String {
+    queue.replace('\u{1f}', ":")
 }
 
 /// The pause after an attempt: twice the one before, and up to a fifth more or
@@ -337,6 +382,7 @@ mod tests {
             at: NOW - age.as_millis() as u64,
             object: None,
             hooks: vec!["mail".to_owned()],
+            lane: None,
         };
         Pending { lane: "unit".to_owned(), event, attempt }
     }

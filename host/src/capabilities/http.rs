@@ -31,7 +31,11 @@ pub struct Grant {
     pub origins: Vec<String>,
     /// Methods; empty means GET, HEAD and POST.
     pub methods: Vec<String>,
-    /// Private, loopback or link-local networks that may be reached, as CIDR.
+    /// Any other origin as well, as long as its addresses are public: for URLs that the
+    /// server's users name.
+    pub public: bool,
+    /// Private, loopback or link-local networks that may be reached, as CIDR, under the
+    /// origins that are named.
     pub private: Vec<String>,
     /// Loopback ports of the processes that this binding runs itself.
     pub own_processes: bool,
@@ -139,7 +143,8 @@ impl Reach {
             .map(|it| Origin::parse(it))
             .collect::<Result<_>>()
             .map_err(|it| HttpError::Denied(it.to_string()))?;
-        if !own && !origins.iter().any(|it| it.covers(url)) {
+        let named = origins.iter().any(|it| it.covers(url));
+        if !own && !named && !grant.public {
             return Err(HttpError::Denied(format!(
                 "`{}` is not granted: add it to `http.origins`",
                 url.origin().ascii_serialization()
@@ -152,6 +157,9 @@ impl Reach {
         }
         if own {
             return Ok(Reach::OwnProcess);
+        }
+        if !named {
+            return Ok(Reach::Granted(Vec::new()));
         }
         let private = address::networks(&grant.private);
         Ok(Reach::Granted(private.map_err(|it| HttpError::Denied(it.to_string()))?))

@@ -33,6 +33,9 @@ pub struct Grants {
     pub process: Option<process::Grant>,
     /// Whether a before-hook may change the object.
     pub mutate: bool,
+    /// Whether an after-hook is told the hooks documents of namespaces and units, whose
+    /// addresses may be secrets.
+    pub documents: bool,
 }
 
 /// The host's side of all capabilities, shared by all guests.

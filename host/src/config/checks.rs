@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use tracing_subscriber::EnvFilter;
 
-use super::Config;
+use super::{Config, web_hook};
 use crate::{
     capabilities::address,
     error::{Error, Result},
@@ -40,6 +40,9 @@ pub(super) fn check(config: &Config) -> Result<()> {
         }
     }
 
+    if !config.web_hook.is_empty() {
+        web_hook::read(&config.web_hook)?;
+    }
     EnvFilter::try_new(&config.log.level).map_err(|it| {
         let message = format!("`{}` is not a filter like `info`: {it}", config.log.level);
         Error::invalid("log.level", message)

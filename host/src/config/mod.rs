@@ -7,6 +7,7 @@ pub mod plugins;
 mod secret;
 mod show;
 mod sources;
+mod web_hook;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
@@ -50,6 +51,9 @@ pub struct Config {
     pub limits: Limits,
     /// How long clients may take.
     pub timeouts: Timeouts,
+    /// A URL that is told of every upload in the way Escape's Inventory tells it; nobody
+    /// is where it is empty.
+    pub web_hook: String,
     /// Plugins, besides and instead of the shipped ones.
     pub plugins: Vec<PluginConfig>,
     /// Platforms to install releases on: kind → account name → the account's settings.
@@ -167,6 +171,7 @@ impl Default for Config {
             log: Log::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
+            web_hook: String::new(),
             plugins: Vec::new(),
             platforms: BTreeMap::new(),
             resources: Resources::default(),

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 
 use serde_json::json;
 
-use super::{Config, PluginConfig};
+use super::{Config, PluginConfig, web_hook};
 use crate::{
     capabilities::{Grants, artifacts, http, process, secrets::Secrets},
     error::{Error, Result},
@@ -31,6 +31,10 @@ pub async fn bindings(config: &Config) -> Result<Vec<Binding>> {
         if let Some(shipped) = shipped(name) {
             bindings.push(unasked(shipped, kind));
         }
+    }
+    if !config.web_hook.is_empty() {
+        let plugin = web_hook::binding(&web_hook::read(&config.web_hook)?);
+        bindings.push(binding("web_hook", &plugin).await?);
     }
     for (index, plugin) in config.plugins.iter().enumerate() {
         let key = format!("plugins.{index}");

@@ -82,7 +82,7 @@ pub async fn upload(
     let object = json!({ "sha256": package.sha256, "size": package.size });
     let fixed = |_, _: &()| Err("the bytes of a package stay as they are".to_owned());
     permit.reviewed(app, (), object.clone(), None, fixed).await?;
-    let told = Announcement::of(permit, Some(object));
+    let told = Announcement::of(permit, Some(object)).with_documents(&permit.caller.plugins);
 
     // What holds the collector off goes with the change and comes back when that is
     // committed, so that it outlives a client who leaves in between.

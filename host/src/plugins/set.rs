@@ -168,6 +168,21 @@ impl PluginSet {
         wanting.map(|it| it.bound.name.clone()).collect()
     }
 
+    /// The names of the after-hooks that want to hear of `action` and may know the hooks
+    /// documents of namespaces and units.
+    pub fn document_hooks(&self, action: &str) -> Vec<String> {
+        let mut names = self.after_hooks(action);
+        names.retain(|it| self.knows_documents(it));
+        names
+    }
+
+    /// Whether the after-hook of that name may know the hooks documents of namespaces
+    /// and units.
+    pub fn knows_documents(&self, hook: &str) -> bool {
+        let mut hooks = self.after_hooks.iter();
+        hooks.any(|it| it.bound.name == hook && it.bound.grants.documents)
+    }
+
     /// Tells an after-hook. One outcome an event.
     pub async fn deliver(&self, hook: &str, events: &[Event]) -> Result<Vec<Outcome>> {
         let Some(hook) = self.after_hooks.iter().find(|it| it.bound.name == hook) else {

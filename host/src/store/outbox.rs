@@ -9,11 +9,16 @@
 //! is ever due, so a later one cannot overtake it; lanes do not wait for each
 //! other. What a hook never takes ends in its dead letters. Both a hook's queue
 //! and its dead letters are bounded in rows and in bytes.
+//!
+//! Besides a queue for each hook there is one for each hook's *notices* and one of
+//! events that wait for the hooks documents that they are sent with ([`Notice`]).
 
 mod deliveries;
+mod notices;
 mod records;
 
-pub use deliveries::{Fate, Pending, dead_letters, due, next_due, queues, settle};
+pub use deliveries::{Due, Fate, Pending, dead_letters, due, next_due, queues, settle};
+pub use notices::{GATHERING, Notice, announce_notice, announce_with, binding_of, notices_of};
 pub use records::{DeadLetter, Event, Queue};
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -68,6 +73,17 @@ impl Announcement {
         let id = uuid::Uuid::new_v4().to_string();
         Announcement { id, action: action.to_owned(), target, actor, object, hooks }
     }
+
+    /// The same, but hooks that may know the hooks documents hear of it together with
+    /// these, once they have been gathered.
+    pub fn with_documents(mut self, plugins: &PluginSet) -> Self {
+        let before = self.hooks.len();
+        self.hooks.retain(|it| !plugins.knows_documents(it));
+        if self.hooks.len() < before {
+            self.hooks.push(GATHERING.to_owned());
+        }
+        self
+    }
 }
 
 /// Gives the event a number and keeps it for each hook that wants it. Call it in
@@ -76,25 +92,32 @@ pub fn announce(change: &mut dyn Change, announcement: &Announcement) -> Result<
     if announcement.hooks.is_empty() {
         return Ok(());
     }
-    let at = now_ms();
     let sequence = next_sequence(change)?;
-    let event = Event::new(announcement, sequence, at);
-    let bytes = super::encode(&event);
+    keep_event(change, &Event::new(announcement, sequence, now_ms()))
+}
+
+/// Puts an event in its queues, or among the dead letters of those that are full.
+fn keep_event(change: &mut dyn Change, event: &Event) -> Result<()> {
+    let bytes = super::encode(event);
     let size = bytes.len() as u64;
 
     let mut taken = false;
-    for hook in &announcement.hooks {
+    for hook in &event.hooks {
         let queue = deliveries::queue(change, hook)?;
-        if queue.waiting >= WAITING_MAX || queue.waiting_bytes + size > WAITING_BYTES_MAX {
-            let why = format!("{} events already wait for this hook", queue.waiting);
-            deliveries::bury(change, hook, &event, 0, why, at)?;
+        let why = if queue.waiting >= WAITING_MAX || queue.waiting_bytes + size > WAITING_BYTES_MAX
+        {
+            format!("{} events already wait for this hook", queue.waiting)
+        } else if event.lane.is_some() && deliveries::is_full(change, hook, event)? {
+            "too many events already wait for this URL".to_owned()
+        } else {
+            deliveries::enqueue(change, hook, event, Delivery { bytes: size })?;
+            taken = true;
             continue;
-        }
-        deliveries::enqueue(change, hook, &event, Delivery { bytes: size })?;
-        taken = true;
+        };
+        deliveries::bury(change, hook, event, 0, why, now_ms())?;
     }
     if taken {
-        change.put(deliveries::EVENTS, ordinal(sequence).as_bytes(), bytes);
+        change.put(deliveries::EVENTS, ordinal(event.sequence).as_bytes(), bytes);
     }
     Ok(())
 }

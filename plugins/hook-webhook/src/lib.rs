@@ -2,14 +2,17 @@
 //!
 //! ```json
 //! { "urls": [{ "url": "https://chat.example.org/in", "events": ["inventory:*"],
-//!              "secret": "chat-key", "headers": { "X-Team": "shop" }, "timeout_ms": 5000 }],
+//!              "secret": "chat-key", "headers": { "X-Team": "shop" }, "timeout_ms": 5000,
+//!              "format": "event" }],
+//!   "follow_documents": false,
 //!   "before": [{ "url": "https://quota.example.org/ask", "actions": ["package:upload"],
 //!                "secret": "quota-key", "timeout_ms": 1500, "on_failure": "fail" }] }
 //! ```
 //!
 //! It needs the grants `http` (the URLs' origins), `secrets` (`reveal` of the names
 //! under `secret`, `use` of those in headers) and `clock`; `mutate` where a URL asked
-//! before may change what it sees.
+//! before may change what it sees, and `documents` for all that is said of hooks
+//! documents below.
 //!
 //! # What is sent
 //!
@@ -23,6 +26,22 @@
 //! `namespace`, `name`, `version`, `labels`), `actor` (`id`, `kind`, `groups`) and
 //! `object`. An operation to be judged has `dry_run`, `object` and `previous`
 //! instead of `sequence` and `at`.
+//!
+//! With the format `escape` only uploads are told, in the form of Escape's web hook:
+//! `event` (`NEW_UPLOAD`), `project`, `project_hooks`, `unit`, `unit_hooks`,
+//! `downstream_hooks`, `version`, `release`, `username`. The hooks are empty without the
+//! grant `documents`.
+//!
+//! # Hooks documents
+//!
+//! With `follow_documents` an upload is posted to the `slack` and `events` URLs of the
+//! namespace and the unit, and to the `slack`, `events` and `build` URLs of each unit
+//! whose latest registered release depends on it or extends it. `slack` gets a message in
+//! Slack's form, the others `event`, `project`, `unit`, `version`, `release`, `username`,
+//! `sha256`, `size` and, where they belong to a dependent unit, `downstream` (`project`,
+//! `unit`).
+//! They come from the server's users: the grant `http` with `public` lets them be any
+//! public address and no other. One that is not granted is given up at once.
 //!
 //! # What an answer means
 //!
@@ -43,6 +62,7 @@ mod post;
 mod retry_after;
 mod review;
 mod settings;
+mod upload;
 
 use std::cell::RefCell;
 
@@ -84,7 +104,7 @@ impl Validating for Webhook {
 
 impl Notifying for Webhook {
     fn deliver(events: Vec<Event>) -> Vec<Outcome> {
-        SETTINGS.with_borrow(|it| deliver::deliver(&mut Lent, &it.urls, &events))
+        SETTINGS.with_borrow(|it| deliver::deliver(&mut Lent, it, &events))
     }
 }
 

@@ -3,8 +3,9 @@
 use chandlery_sdk::hook::{Event, Operation, Principal, PrincipalKind, Target};
 use serde_json::{Map, Value, json};
 
-/// An event. The same on every attempt, so the number of the attempt is not in it.
-pub(crate) fn event(event: &Event) -> String {
+/// An event. The same on every attempt, so the number of the attempt is not in it. Its
+/// object is handed over apart: not all of it is for everybody.
+pub(crate) fn event(event: &Event, object: Option<&str>) -> String {
     let facts = json!({
         "id": event.id,
         "sequence": event.sequence,
@@ -13,7 +14,7 @@ pub(crate) fn event(event: &Event) -> String {
         "target": target(&event.target),
         "actor": actor(&event.actor),
     });
-    with(facts, &[("object", event.object.as_deref())])
+    with(facts, &[("object", object)])
 }
 
 /// An operation to be judged.

@@ -47,10 +47,14 @@ pub(crate) struct Message<'a> {
     pub(crate) action: &'a str,
     pub(crate) attempt: u32,
     pub(crate) body: &'a [u8],
+    /// Whether it says that it is JSON. Escape's web hook does not.
+    pub(crate) typed: bool,
 }
 
 /// Why nothing came back.
 pub(crate) enum NoAnswer {
+    /// The grant does not cover the URL.
+    Denied(String),
     /// The URL is not reached: no use in trying it again in this call.
     Unreachable(String),
     /// Something else.
@@ -60,7 +64,7 @@ pub(crate) enum NoAnswer {
 impl NoAnswer {
     pub(crate) fn why(&self) -> &str {
         match self {
-            NoAnswer::Unreachable(why) | NoAnswer::Failed(why) => why,
+            NoAnswer::Denied(why) | NoAnswer::Unreachable(why) | NoAnswer::Failed(why) => why,
         }
     }
 }
@@ -73,12 +77,14 @@ pub(crate) fn post(
     timeout_ms: u32,
 ) -> Result<Response, NoAnswer> {
     let mut headers = vec![
-        Label::new("content-type", "application/json"),
         Label::new("user-agent", concat!("chandlery-hook-webhook/", env!("CARGO_PKG_VERSION"))),
         Label::new("x-chandlery-action", message.action),
         Label::new("x-chandlery-id", message.id),
         Label::new("x-chandlery-attempt", message.attempt.to_string()),
     ];
+    if message.typed {
+        headers.push(Label::new("content-type", "application/json"));
+    }
     headers.extend(endpoint.headers.iter().map(|(name, value)| Label::new(name, value)));
     if let Some(name) = &endpoint.secret {
         let secret = host.reveal(name).map_err(|it| NoAnswer::Failed(no_secret(name, it)))?;
@@ -120,7 +126,7 @@ fn no_secret(name: &str, error: SecretError) -> String {
 
 fn no_answer(error: HttpError) -> NoAnswer {
     match error {
-        HttpError::Denied(why) => NoAnswer::Unreachable(format!("it is not granted: {why}")),
+        HttpError::Denied(why) => NoAnswer::Denied(format!("it is not granted: {why}")),
         HttpError::Dns(why) => NoAnswer::Unreachable(format!("its name does not resolve: {why}")),
         HttpError::Connect(why) => NoAnswer::Unreachable(format!("nobody answers: {why}")),
         HttpError::Tls(why) => NoAnswer::Unreachable(format!("TLS failed: {why}")),

@@ -58,7 +58,7 @@ fn ask(
     body: &str,
 ) -> Result<Answer, String> {
     let Operation { id, action, .. } = operation;
-    let message = Message { id, action, attempt: 1, body: body.as_bytes() };
+    let message = Message { id, action, attempt: 1, body: body.as_bytes(), typed: true };
     let endpoint = &before.endpoint;
     let response = post(host, endpoint, &message, endpoint.timeout_ms)
         .map_err(|failure| failure.why().to_owned())?;

@@ -15,6 +15,8 @@ pub(crate) struct Settings {
     pub(crate) urls: Vec<Endpoint>,
     /// Asked before operations, in this order.
     pub(crate) before: Vec<Before>,
+    /// Whether the URLs in hooks documents are told of uploads.
+    pub(crate) follow_documents: bool,
 }
 
 /// A URL, and what goes to it how.
@@ -27,6 +29,18 @@ pub(crate) struct Endpoint {
     pub(crate) secret: Option<String>,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) timeout_ms: u32,
+    /// What is posted to it.
+    pub(crate) format: Format,
+}
+
+/// What is posted for an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// The event.
+    #[default]
+    Event,
+    /// For an upload, what Escape's Inventory posts to its web hook; nothing for others.
+    Escape,
 }
 
 /// A URL that is asked.
@@ -46,6 +60,11 @@ pub(crate) enum OnFailure {
 }
 
 impl Endpoint {
+    /// A URL that gets what is posted to it, and nothing more.
+    pub(crate) fn bare(url: &str) -> Endpoint {
+        Endpoint { url: url.to_owned(), ..Endpoint::default() }
+    }
+
     /// The URL's scheme and host, for messages: what comes after them, or before the
     /// host, may hold a token.
     pub(crate) fn shown(&self) -> String {
@@ -88,11 +107,14 @@ struct Reader {
 
 impl Reader {
     fn settings(&mut self, object: &Map<String, Value>) -> Settings {
-        self.known(object, "", &["urls", "before"]);
+        self.known(object, "", &["urls", "before", "follow_documents"]);
         let mut settings = Settings::default();
         for (place, it) in self.objects(object, "urls") {
-            self.known(&it, &place, &["url", "events", "secret", "headers", "timeout_ms"]);
-            settings.urls.push(self.endpoint(&it, &place, "events", 5_000, 8_000));
+            let known = ["url", "events", "secret", "headers", "timeout_ms", "format"];
+            self.known(&it, &place, &known);
+            let endpoint = self.endpoint(&it, &place, "events", 5_000, 8_000);
+            let format = self.format(it.get("format"), &format!("{place}/format"));
+            settings.urls.push(Endpoint { format, ..endpoint });
         }
         for (place, it) in self.objects(object, "before") {
             let known = ["url", "actions", "secret", "headers", "timeout_ms", "on_failure"];
@@ -101,8 +123,11 @@ impl Reader {
             let on_failure = self.on_failure(it.get("on_failure"), &format!("{place}/on_failure"));
             settings.before.push(Before { endpoint, on_failure });
         }
-        if settings.urls.is_empty() && settings.before.is_empty() && self.findings.is_empty() {
-            let what = "neither `urls` nor `before` names a URL: the plugin does nothing";
+        settings.follow_documents = self.flag(object.get("follow_documents"), "/follow_documents");
+        let nothing = settings.urls.is_empty() && settings.before.is_empty();
+        if nothing && !settings.follow_documents && self.findings.is_empty() {
+            let what = "neither `urls` nor `before` names a URL, and `follow_documents` is not \
+                        set: the plugin does nothing";
             self.findings.push(Diagnostic::warning("settings.empty", "", what));
         }
         settings
@@ -154,6 +179,30 @@ impl Reader {
                 timeout_default,
                 timeout_max,
             ),
+            format: Format::Event,
+        }
+    }
+
+    fn format(&mut self, value: Option<&Value>, place: &str) -> Format {
+        match value {
+            None | Some(Value::Null) => Format::Event,
+            Some(Value::String(it)) if it == "event" => Format::Event,
+            Some(Value::String(it)) if it == "escape" => Format::Escape,
+            Some(_) => {
+                self.error(place, "it must be `event` or `escape`", "the default is `event`");
+                Format::Event
+            }
+        }
+    }
+
+    fn flag(&mut self, value: Option<&Value>, place: &str) -> bool {
+        match value {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(it)) => *it,
+            Some(_) => {
+                self.error(place, "it must be `true` or `false`", "the default is `false`");
+                false
+            }
         }
     }
 
@@ -355,8 +404,10 @@ mod tests {
                 { "url": "https://u:p@a", "events": [], "colour": "red" },
                 { "url": "https://a", "events": ["a b"], "secret": "", "timeout_ms": 9000 },
                 { "url": "https://a", "headers": { "X-Chandlery-Id": "1", "a b": "c", "A": "x\ny", "B": 1 } },
-                7
+                7,
+                { "url": "https://a", "format": "slack" }
             ],
+            "follow_documents": "yes",
             "before": [{ "url": "https://a b", "on_failure": "maybe", "events": ["*"], "a/b": 1 }]
         }"#;
         let places = findings(text).into_iter().map(|(severity, place)| {
@@ -379,10 +430,12 @@ mod tests {
                 "/urls/3/headers/a b",
                 "/urls/3/headers/A",
                 "/urls/3/headers/B",
+                "/urls/5/format",
                 "/before/0/events",
                 "/before/0/a~1b",
                 "/before/0/url",
                 "/before/0/on_failure",
+                "/follow_documents",
             ]
         );
     }

@@ -27,7 +27,7 @@ pub(crate) fn make(module: &[u8], manifest: &Manifest, json: &str) -> Result<Vec
 /// What the manifest asks for and the component does not import.
 pub(crate) fn unused(component: &[u8], manifest: &Manifest) -> Vec<String> {
     let Ok(outside) = Outside::of(component) else { return Vec::new() };
-    let asked = manifest.capabilities.keys().filter(|it| *it != "mutate");
+    let asked = manifest.capabilities.keys().filter(|it| *it != "mutate" && *it != "documents");
     // Secrets may be used without being read, and then they are no import.
     let asked = asked.filter(|it| *it != "secrets");
     asked

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 
 /// What may be asked for, besides `log` and `metrics`, which are always there.
-/// `mutate` is no import: a before-hook asks with it to change what it sees.
-const CAPABILITIES: [&str; 7] =
-    ["http", "secrets", "clock", "random", "artifacts", "process", "mutate"];
+/// Two are no imports: with `mutate` a before-hook asks to change what it sees, with
+/// `documents` an after-hook to be told the hooks documents of namespaces and units.
+const CAPABILITIES: [&str; 8] =
+    ["http", "secrets", "clock", "random", "artifacts", "process", "mutate", "documents"];
 
 /// What the component's custom section `chandlery:manifest` holds, as JSON.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -67,8 +68,8 @@ impl Kind {
     fn may_have(self, capability: &str) -> bool {
         match self {
             Kind::Policy | Kind::Renderer => false,
-            Kind::Deployer => capability != "mutate",
-            Kind::BeforeHook => capability != "process",
+            Kind::Deployer => !matches!(capability, "mutate" | "documents"),
+            Kind::BeforeHook => !matches!(capability, "process" | "documents"),
             Kind::AfterHook => !matches!(capability, "process" | "mutate"),
         }
     }

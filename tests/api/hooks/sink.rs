@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// One request that came in.
 #[derive(Clone, Debug)]
 pub(super) struct Received {
+    /// With the query.
+    pub(super) path: String,
     /// Names in lower case.
     pub(super) headers: HashMap<String, String>,
     pub(super) body: String,
@@ -48,6 +50,7 @@ pub(super) struct Sink {
 struct Answers {
     first: VecDeque<(u16, String)>,
     then: (u16, String),
+    headers: String,
 }
 
 impl Sink {
@@ -56,7 +59,11 @@ impl Sink {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it has an address");
         let first = first.iter().map(|it| (*it, String::new())).collect();
-        let answers = Arc::new(Mutex::new(Answers { first, then: (200, String::new()) }));
+        let answers = Arc::new(Mutex::new(Answers {
+            first,
+            then: (200, String::new()),
+            headers: String::new(),
+        }));
         let (sender, received) = watch::channel(Vec::new());
         let task = tokio::spawn(listen(listener, answers.clone(), sender));
         Sink { address, answers, received, task }
@@ -65,7 +72,17 @@ impl Sink {
     /// Answers everything that way from now on.
     pub(super) fn answer(&self, status: u16, body: &str) {
         let mut answers = self.answers.lock().expect("no test panicked in it");
-        *answers = Answers { first: VecDeque::new(), then: (status, body.to_owned()) };
+        *answers = Answers {
+            first: VecDeque::new(),
+            then: (status, body.to_owned()),
+            headers: String::new(),
+        };
+    }
+
+    /// Answers everything with that status and these headers, each behind a line end.
+    pub(super) fn answer_with(&self, status: u16, headers: &str) {
+        self.answer(status, "");
+        self.answers.lock().expect("no test panicked in it").headers = headers.to_owned();
     }
 
     /// Waits until there were so many requests, and gives all there were.
@@ -105,6 +122,7 @@ async fn exchange(
     let mut headers = HashMap::new();
     let mut line = String::new();
     stream.read_line(&mut line).await?;
+    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
     loop {
         line.clear();
         stream.read_line(&mut line).await?;
@@ -115,15 +133,16 @@ async fn exchange(
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
 
-    let (status, answer) = {
+    let ((status, answer), more) = {
         let mut answers = answers.lock().expect("no test panicked in it");
-        answers.first.pop_front().unwrap_or_else(|| answers.then.clone())
+        let answer = answers.first.pop_front().unwrap_or_else(|| answers.then.clone());
+        (answer, answers.headers.clone())
     };
     let body = String::from_utf8(body).expect("the body is UTF-8");
-    received.send_modify(|it| it.push(Received { headers, body }));
+    received.send_modify(|it| it.push(Received { path, headers, body }));
     let length = answer.len();
     let answer = format!(
-        "HTTP/1.1 {status} Said\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{answer}"
+        "HTTP/1.1 {status} Said\r\ncontent-length: {length}\r\nconnection: close{more}\r\n\r\n{answer}"
     );
     stream.write_all(answer.as_bytes()).await?;
     stream.flush().await

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use chandlery::{
     capabilities::{Grants, http, secrets},
     config::PluginConfig,
@@ -67,25 +65,9 @@ async fn register(host: &Host, version: &str) -> chandlery_tests::Answer {
     host.as_user("ana").post(&format!("{INVENTORY}/acme/register"), &release).await
 }
 
-async fn queue(host: &Host) -> Queue {
-    let queues = host.app.store.read(outbox::queues).await.expect("the store can be read");
-    queues.into_iter().find(|it| it.0 == "teller").expect("the hook has a queue").1
-}
-
 /// Waits until nothing waits for the hook any more.
 async fn settled(host: &Host) -> Queue {
-    let mut commits = host.app.store.commits();
-    let settling = async {
-        loop {
-            commits.mark_unchanged();
-            let queue = queue(host).await;
-            if queue.waiting == 0 {
-                return queue;
-            }
-            commits.changed().await.expect("the store is open");
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), settling).await.expect("the queue gets empty")
+    super::settled(host, "teller").await
 }
 
 /// Checks the signature as a receiver would, with an HMAC of its own.

@@ -206,3 +206,44 @@ async fn nobody_there_is_a_connect_error() {
     let answer = send(&granted(&url), get(&url)).await;
     assert!(matches!(answer, Err(HttpError::Connect(_))), "{answer:?}");
 }
+
+#[tokio::test]
+async fn a_grant_of_all_public_origins_reaches_no_private_one() {
+    let (port, mut asked) = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec()).await;
+    let elsewhere = granted(&format!("http://127.0.0.1:{}", port.wrapping_add(1).max(1)));
+    let grant = Grant { public: true, ..elsewhere };
+    for url in [
+        format!("http://127.0.0.1:{port}/"),
+        format!("http://localhost:{port}/"),
+        format!("http://[::1]:{port}/"),
+        format!("http://[::ffff:127.0.0.1]:{port}/"),
+        "http://10.0.0.1/".to_owned(),
+        "http://169.254.169.254/latest/meta-data/".to_owned(),
+        "ftp://example.org/".to_owned(),
+    ] {
+        is_denied(send(&grant, get(&url)).await);
+    }
+    assert!(asked.try_recv().is_err());
+
+    // Named as well, it is the named one that counts.
+    let grant = Grant { public: true, ..granted(&format!("http://127.0.0.1:{port}")) };
+    let url = format!("http://127.0.0.1:{port}/");
+    assert_eq!(send(&grant, get(&url)).await.unwrap().status, 200);
+}
+
+#[test]
+fn a_grant_of_all_public_origins_covers_each_of_them() {
+    let elsewhere = granted("http://127.0.0.1:1");
+    let grant = Grant { public: true, ..elsewhere };
+    for (url, address, expected) in [
+        ("http://192.0.9.1:8080/x", "192.0.9.1", true),
+        ("https://hooks.example.org/x", "192.0.9.1", true),
+        ("https://hooks.example.org/x", "127.0.0.1", false),
+        ("https://hooks.example.org/x", "fd00::1", false),
+    ] {
+        let reach = Reach::of(&grant, &[], &address::parse(url).unwrap(), "POST").unwrap();
+        assert_eq!(reach.allows(address.parse().unwrap()), expected, "{url} at {address}");
+    }
+    let url = address::parse("https://hooks.example.org/").unwrap();
+    assert!(Reach::of(&grant, &[], &url, "PUT").is_err());
+}

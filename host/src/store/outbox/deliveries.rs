@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{
     super::{Change, Table, Take, View, decode, encode, find, keep, key, prefix},
-    records::{DeadLetter, Delivery, Event, Lane, Queue, lane_of, ordinal},
+    records::{DeadLetter, Delivery, Event, Lane, Queue, ordinal},
 };
 use crate::error::Result;
 
@@ -24,6 +24,9 @@ const DEAD: Table = Table("outbox_dead");
 /// Dead letters kept for each hook; beyond, the oldest go.
 const DEAD_MAX: u64 = 10_000;
 pub(super) const DEAD_BYTES_MAX: u64 = 64 << 20;
+
+/// Events in a lane that is not a target's: what one URL can have before it.
+const LANE_WAITING_MAX: u64 = 1_000;
 
 /// Hooks looked at in one pass.
 const HOOKS_MAX: usize = 1_000;
@@ -56,35 +59,49 @@ pub fn queues(view: &dyn View) -> Result<Vec<(String, Queue)>> {
     rows.iter().map(|(hook, bytes)| Ok((text(hook), decode(bytes)?))).collect()
 }
 
-/// Events of `hook` that are due at `now`, one a lane, longest due first: at most
-/// `limit`, and at most `bytes_max` in all unless the first alone is larger.
-/// Lanes that are `busy` are passed over.
-pub fn due(
-    view: &dyn View,
-    hook: &str,
-    now: u64,
-    busy: &HashSet<String>,
-    limit: usize,
-    bytes_max: u64,
-) -> Result<Vec<Pending>> {
+/// Which of a hook's events are asked for.
+#[derive(Clone, Debug)]
+pub struct Due {
+    /// The moment, in milliseconds since the Unix epoch.
+    pub now: u64,
+    /// Lanes that are passed over.
+    pub busy: HashSet<String>,
+    /// Whether lanes are passed over whose first event was tried in vain before.
+    pub only_fresh: bool,
+    /// Events at the most.
+    pub limit: usize,
+    /// Their size at the most, unless the first alone is larger.
+    pub bytes_max: u64,
+}
+
+/// Lanes looked at that are passed over since their first event was tried in vain.
+const STALE_MAX: usize = 1_000;
+
+/// Events of `hook` that are due, one a lane, longest due first.
+pub fn due(view: &dyn View, hook: &str, wanted: &Due) -> Result<Vec<Pending>> {
+    let Due { now, busy, only_fresh, limit, bytes_max } = wanted;
     let from = prefix(&[hook]).0;
     let to = key(&[hook, &ordinal(now + 1)]);
-    let take = Take { reverse: false, limit: limit + busy.len() };
+    let passed_over = busy.len() + if *only_fresh { STALE_MAX } else { 0 };
+    let take = Take { reverse: false, limit: limit + passed_over };
 
     let mut found = Vec::new();
     let mut bytes = 0;
     for (row, _) in view.range(DUE, &from, &to, take)? {
         let (_, sequence, lane) = due_parts(hook, &row);
-        if busy.contains(&lane) || found.len() == limit {
+        if busy.contains(&lane) || found.len() == *limit {
+            continue;
+        }
+        let tried = find::<Lane>(view, LANES, &key(&[hook, &lane]))?.map_or(0, |it| it.attempts);
+        if *only_fresh && tried > 0 {
             continue;
         }
         let Some(event) = find::<Event>(view, EVENTS, sequence.as_bytes())? else { continue };
         let row = find::<Delivery>(view, ROWS, &key(&[hook, &lane, &sequence]))?;
         bytes += row.map_or(0, |it| it.bytes);
-        if bytes > bytes_max && !found.is_empty() {
+        if bytes > *bytes_max && !found.is_empty() {
             break;
         }
-        let tried = find::<Lane>(view, LANES, &key(&[hook, &lane]))?.map_or(0, |it| it.attempts);
         found.push(Pending { lane, event, attempt: tried.saturating_add(1) });
     }
     Ok(found)
@@ -115,12 +132,13 @@ pub fn settle(
 
         match fate {
             Fate::Later(due) => {
-                put_lane(change, hook, &lane, event.sequence, Lane { due, attempts: attempt });
+                let lane_of_it = Lane { due, attempts: attempt, ..old };
+                put_lane(change, hook, &lane, event.sequence, lane_of_it);
             }
-            Fate::Delivered => finish(change, hook, &lane, &event, row, now)?,
+            Fate::Delivered => finish(change, hook, (&lane, old), &event, row, now)?,
             Fate::Dead(why) => {
                 bury(change, hook, &event, attempt, why, now)?;
-                finish(change, hook, &lane, &event, row, now)?;
+                finish(change, hook, (&lane, old), &event, row, now)?;
             }
         }
     }
@@ -141,16 +159,31 @@ pub(super) fn enqueue(
     event: &Event,
     delivery: Delivery,
 ) -> Result<()> {
-    let lane = lane_of(&event.target);
+    let lane = event.lane();
     let mut queue = queue(change, hook)?;
     queue.waiting += 1;
     queue.waiting_bytes += delivery.bytes;
     keep(change, QUEUES, hook.as_bytes(), &queue);
     keep(change, ROWS, &key(&[hook, &lane, &ordinal(event.sequence)]), &delivery);
-    if find::<Lane>(change, LANES, &key(&[hook, &lane]))?.is_none() {
-        put_lane(change, hook, &lane, event.sequence, Lane { due: event.at, attempts: 0 });
+    let counted = u64::from(event.lane.is_some());
+    match find::<Lane>(change, LANES, &key(&[hook, &lane]))? {
+        None => {
+            let fresh = Lane { due: event.at, attempts: 0, waiting: counted };
+            put_lane(change, hook, &lane, event.sequence, fresh);
+        }
+        Some(known) if counted > 0 => {
+            let longer = Lane { waiting: known.waiting + counted, ..known };
+            keep(change, LANES, &key(&[hook, &lane]), &longer);
+        }
+        Some(_) => {}
     }
     Ok(())
+}
+
+/// Whether no more events may wait in the event's lane, one that is counted.
+pub(super) fn is_full(view: &dyn Change, hook: &str, event: &Event) -> Result<bool> {
+    let lane = find::<Lane>(view, LANES, &key(&[hook, &event.lane()]))?;
+    Ok(lane.is_some_and(|it| it.waiting >= LANE_WAITING_MAX))
 }
 
 /// How much a hook has.
@@ -192,7 +225,7 @@ pub(super) fn bury(
 fn finish(
     change: &mut dyn Change,
     hook: &str,
-    lane: &str,
+    (lane, old): (&str, Lane),
     event: &Event,
     row: Delivery,
     now: u64,
@@ -205,12 +238,14 @@ fn finish(
     keep(change, QUEUES, hook.as_bytes(), &queue);
 
     match first_in(change, hook, lane)? {
-        Some(next) => put_lane(change, hook, lane, next, Lane { due: now, attempts: 0 }),
+        Some(next) => {
+            let waiting = old.waiting.saturating_sub(1);
+            put_lane(change, hook, lane, next, Lane { due: now, attempts: 0, waiting });
+        }
         None => change.delete(LANES, &key(&[hook, lane])),
     }
-    let lane = lane_of(&event.target);
     for other in &event.hooks {
-        if change.get(ROWS, &key(&[other, &lane, &sequence]))?.is_some() {
+        if change.get(ROWS, &key(&[other, lane, &sequence]))?.is_some() {
             return Ok(());
         }
     }

@@ -28,14 +28,22 @@ pub struct Event {
     pub at: u64,
     /// The object as it was stored.
     pub object: Option<serde_json::Value>,
-    /// The hooks that wanted it.
+    /// The queues that it was put in.
     pub hooks: Vec<String>,
+    /// The lane, where it is not the target's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<String>,
 }
 
 impl Event {
     pub(super) fn new(announcement: &Announcement, sequence: u64, at: u64) -> Self {
         let Announcement { id, action, target, actor, object, hooks } = announcement.clone();
-        Event { id, sequence, action, target, actor, at, object, hooks }
+        Event { id, sequence, action, target, actor, at, object, hooks, lane: None }
+    }
+
+    /// The lane that it waits in.
+    pub(super) fn lane(&self) -> String {
+        self.lane.clone().unwrap_or_else(|| lane_of(&self.target))
     }
 
     /// The event as a hook sees it.
@@ -119,6 +127,13 @@ pub(super) struct Lane {
     pub(super) due: u64,
     /// How often its first event was tried in vain.
     pub(super) attempts: u32,
+    /// Events in it; only counted in lanes that are not a target's.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub(super) waiting: u64,
+}
+
+fn is_none(waiting: &u64) -> bool {
+    *waiting == 0
 }
 
 impl Record for Lane {
@@ -127,7 +142,7 @@ impl Record for Lane {
 
 /// The lane of a target: versions of one thing share theirs, so a hook hears of
 /// them in the order in which they were made.
-pub(super) fn lane_of(target: &Target) -> String {
+fn lane_of(target: &Target) -> String {
     let part = |text: &str| text.replace('\0', "\u{fffd}");
     let parts = [part(&target.kind), part(&target.namespace), part(&target.name)];
     String::from_utf8(key(&parts.each_ref().map(String::as_str))).expect("made of text")

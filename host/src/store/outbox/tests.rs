@@ -45,7 +45,7 @@ impl Memory {
     }
 
     fn due(&self, hook: &str) -> Vec<Pending> {
-        due(self, hook, now_ms(), &HashSet::new(), 64, 1 << 20).unwrap()
+        due(self, hook, &wanted(now_ms())).unwrap()
     }
 
     fn settle(&mut self, hook: &str, fate: impl Fn(&Pending) -> Fate) {
@@ -56,6 +56,10 @@ impl Memory {
     fn rows(&self, table: &'static str) -> usize {
         self.0.keys().filter(|(it, _)| *it == Table(table)).count()
     }
+}
+
+fn wanted(now: u64) -> Due {
+    Due { now, busy: HashSet::new(), only_fresh: false, limit: 64, bytes_max: 1 << 20 }
 }
 
 fn announcement(hooks: &[&str], name: &str, padding: &str) -> Announcement {
@@ -132,7 +136,7 @@ fn a_later_event_of_a_target_waits_for_the_earlier_one_and_others_do_not() {
     assert_eq!(names(&store.due("mail")), []);
     assert_eq!(next_due(&store, "mail", now_ms()).unwrap(), Some(later));
 
-    let then = due(&store, "mail", later, &HashSet::new(), 64, 1 << 20).unwrap();
+    let then = due(&store, "mail", &wanted(later)).unwrap();
     assert_eq!(names(&then), [("web", 1, 2)]);
     settle(&mut store, "mail", vec![(then[0].clone(), Fate::Delivered)], now_ms()).unwrap();
     assert_eq!(names(&store.due("mail")), [("web", 2, 1)]);
@@ -146,7 +150,10 @@ fn a_busy_lane_is_passed_over_and_a_batch_is_bounded() {
     }
     let first = store.due("mail")[0].lane.clone();
     let busy = HashSet::from([first]);
-    let found = |limit, bytes| due(&store, "mail", now_ms(), &busy, limit, bytes).unwrap().len();
+    let found = |limit, bytes_max| {
+        let wanted = Due { busy: busy.clone(), limit, bytes_max, ..wanted(now_ms()) };
+        due(&store, "mail", &wanted).unwrap().len()
+    };
     assert_eq!(found(64, 1 << 20), 3);
     assert_eq!(found(2, 1 << 20), 2);
     assert_eq!(found(64, 3000), 2);
@@ -218,4 +225,76 @@ fn settling_twice_changes_nothing() {
     }
     assert_eq!(names(&store.due("mail")), [("web", 2, 1)]);
     assert_eq!(queues(&store).unwrap()[0].1.waiting, 1);
+}
+
+fn notice(store: &mut Memory, of: &Event, url: &str) {
+    let object = serde_json::json!({ "to": url });
+    let notice = Notice { lane: url.to_owned(), address: url.to_owned(), object };
+    announce_notice(store, of, notice, &["mail".to_owned()]).unwrap();
+}
+
+fn urls(pending: &[Pending]) -> Vec<&str> {
+    pending.iter().map(|it| it.event.object.as_ref().unwrap()["to"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_notice_has_the_lane_of_its_url_and_the_same_id_each_time() {
+    let mut store = Memory::default();
+    store.announce(&[GATHERING], "web");
+    let of = store.due(GATHERING).remove(0).event;
+    let queue = notices_of("mail");
+    for url in ["a", "b", "a"] {
+        notice(&mut store, &of, url);
+    }
+    let first = store.due(&queue);
+    assert_eq!(urls(&first), ["a", "b"]);
+    assert_ne!(first[0].event.id, first[1].event.id);
+
+    // The event that they are made of is somebody else's.
+    store.settle(GATHERING, |_| Fate::Delivered);
+    store.settle(&queue, |_| Fate::Delivered);
+    let second = store.due(&queue);
+    assert_eq!(urls(&second), ["a"]);
+    assert_eq!(second[0].event.id, first[0].event.id);
+    store.settle(&queue, |_| Fate::Delivered);
+    for table in ["outbox_events", "outbox_rows", "outbox_lanes", "outbox_due"] {
+        assert_eq!(store.rows(table), 0, "{table}");
+    }
+}
+
+#[test]
+fn one_url_has_only_so_many_notices_before_it() {
+    let mut store = Memory::default();
+    store.announce(&[GATHERING], "web");
+    let of = store.due(GATHERING).remove(0).event;
+    let queue = notices_of("mail");
+    for _ in 0..1_001 {
+        notice(&mut store, &of, "dead");
+    }
+    notice(&mut store, &of, "alive");
+    let count = queues(&store).unwrap().into_iter().find(|it| it.0 == queue).unwrap().1;
+    assert_eq!((count.waiting, count.dead), (1_001, 1));
+    store.settle(&queue, |it| match it.lane.contains("notice") {
+        true => Fate::Delivered,
+        false => unreachable!("a notice has a lane of its own"),
+    });
+    notice(&mut store, &of, "dead");
+    let count = queues(&store).unwrap().into_iter().find(|it| it.0 == queue).unwrap().1;
+    assert_eq!((count.waiting, count.dead), (1_000, 1));
+}
+
+#[test]
+fn lanes_that_failed_can_be_passed_over() {
+    let mut store = Memory::default();
+    for name in ["web", "api"] {
+        store.announce(&["mail"], name);
+    }
+    store.settle("mail", |it| match it.event.target.name.as_str() {
+        "web" => Fate::Later(now_ms()),
+        _ => Fate::Later(now_ms() + 60_000),
+    });
+    store.announce(&["mail"], "new");
+    let fresh = Due { only_fresh: true, ..wanted(now_ms()) };
+    assert_eq!(names(&due(&store, "mail", &fresh).unwrap()), [("new", 3, 1)]);
+    assert_eq!(names(&store.due("mail")), [("web", 1, 2), ("new", 3, 1)]);
 }
