@@ -38,6 +38,8 @@ pub enum Error {
     },
     /// The state of things does not allow it now; the sentence says why.
     Conflict(String),
+    /// The thing is not as the caller expects it to be; the sentence says so.
+    Outdated(String),
     /// The policy said no; the sentence may be shown.
     Denied(String),
     /// A before-hook said no.
@@ -86,7 +88,9 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Invalid { message, .. } | Error::Conflict(message) => f.write_str(message),
+            Error::Invalid { message, .. }
+            | Error::Conflict(message)
+            | Error::Outdated(message) => f.write_str(message),
             Error::NotFound { what, name } => write!(f, "{what} `{name}` does not exist"),
             Error::AlreadyExists { what, name } => write!(f, "{what} `{name}` already exists"),
             Error::Denied(why) => f.write_str(why),

@@ -2,6 +2,7 @@
 //! file for each verb, and one for each thing that has rules of its own.
 
 mod clock;
+mod conditions;
 mod decode;
 mod dependencies;
 mod download;
@@ -21,14 +22,15 @@ pub mod version;
 pub mod wire;
 mod words;
 
+pub use conditions::{ETag, Expected, digest};
 pub use dependencies::{Ties, Upstream, upstream};
 pub use download::{Downloads, download, package};
 pub use metadata::ReleaseMetadata;
 pub use names::{NamespaceName, UnitName};
 pub use next_version::next_version;
 pub use read::{
-    Application, Namespace, PAGE_ROWS, Release, metadata, namespace, namespaces, release, unit,
-    units, versions,
+    Application, Namespace, PAGE_ROWS, Release, metadata, namespace, namespaces, release,
+    release_record, unit, units, versions,
 };
 pub use register::{read_release, register};
 pub use release_id::ReleaseId;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{names::NamespaceName, resolve::UnitPlace, version::Version};
+use super::{conditions::ETag, names::NamespaceName, resolve::UnitPlace, version::Version};
 use crate::{
     app::App,
     authz::Permit,
@@ -15,7 +15,7 @@ use crate::{
     store::{
         View,
         namespaces::{self, NamespaceRecord},
-        unit_releases::{self, VersionsPage},
+        unit_releases::{self, UnitReleaseRecord, VersionsPage},
         units::{self, UnitRecord},
     },
 };
@@ -48,6 +48,8 @@ pub struct Application {
     pub uploaded_at: String,
     #[schema(value_type = Option<Object>)]
     pub hooks: Option<()>,
+    #[serde(skip)]
+    pub etag: ETag,
 }
 
 /// A release with what the server knows of it.
@@ -63,6 +65,8 @@ pub struct Release {
     pub uploaded_by: String,
     /// When it was registered.
     pub uploaded_at: String,
+    /// Changes whenever any of this does, or the list of the unit's versions.
+    pub etag: ETag,
 }
 
 /// A page of namespaces, by name, behind `after`, and behind which name the next
@@ -122,6 +126,18 @@ pub async fn versions(
     app.store.read(page).await
 }
 
+/// What is kept of a release besides its metadata.
+pub async fn release_record(
+    app: &App,
+    _: &Permit,
+    place: &UnitPlace,
+    version: &Version,
+) -> Result<UnitReleaseRecord> {
+    let key = (place.clone(), version.clone());
+    let find = move |view: &dyn View| unit_releases::unit_release(view, key.0.key(), &key.1);
+    app.store.read(find).await?.ok_or_else(|| place.no_release(version))
+}
+
 /// A release's metadata, as JSON and a newline.
 pub async fn metadata(
     app: &App,
@@ -149,14 +165,18 @@ pub async fn release(
         let key = place.key();
         let metadata = unit_releases::unit_release_metadata(view, key, &version)?;
         let record = unit_releases::unit_release(view, key, &version)?;
-        let (Some(metadata), Some(record)) = (metadata, record) else {
+        let unit = units::unit(view, &place.namespace, &place.unit)?;
+        let (Some(metadata), Some(record), Some(unit)) = (metadata, record, unit) else {
             return Err(place.no_release(&version));
         };
-        let greatest = unit_releases::unit_versions_greatest(view, key, "")?;
+        let downloads = unit_releases::unit_release_downloads(view, key, &version)?;
+        let of_both = [ETag::of_release(&record), ETag::of_unit(&unit)];
+        let [of_release, of_unit] = of_both.each_ref().map(|it| it.as_str().trim_matches('"'));
         Ok(Release {
             metadata,
-            is_latest: greatest.is_some_and(|it| it.order(&version).is_eq()),
-            downloads: unit_releases::unit_release_downloads(view, key, &version)?,
+            is_latest: unit.latest().is_some_and(|it| it.order(&version).is_eq()),
+            etag: ETag::of(&[&of_release, &of_unit, &downloads]),
+            downloads,
             uploaded_by: record.uploaded_by,
             uploaded_at: record.uploaded_at,
         })
@@ -177,6 +197,7 @@ pub(super) fn shown_namespace(name: String, record: NamespaceRecord) -> Namespac
 
 fn shown_unit(namespace: &NamespaceName, name: String, record: UnitRecord) -> Application {
     Application {
+        etag: ETag::of_unit(&record),
         name,
         project: namespace.to_string(),
         description: record.description,

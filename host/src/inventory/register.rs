@@ -4,6 +4,7 @@ use serde_json::{Value, to_value};
 
 use super::{
     clock::rfc3339,
+    conditions::digest,
     decode,
     dependencies::Ties,
     names::NamespaceName,
@@ -83,14 +84,17 @@ fn registrar(permit: &Permit) -> String {
 pub(super) struct Prepared {
     release: Checked,
     line: Vec<u8>,
+    digest: String,
     searched: SearchedRecord,
     ties: Ties,
 }
 
 impl Prepared {
     pub(super) fn of(release: Checked) -> Self {
+        let line = wire::json_line(&release.metadata);
         Prepared {
-            line: wire::json_line(&release.metadata),
+            digest: digest(&line),
+            line,
             searched: searched(&release.metadata),
             ties: Ties::of(&release.metadata),
             release,
@@ -105,7 +109,7 @@ pub(super) fn insert(
     by: String,
     at: String,
 ) -> Result<()> {
-    let Prepared { release, line, searched, ties } = prepared;
+    let Prepared { release, line, digest, searched, ties } = prepared;
     if unit_release(change, place.key(), &release.version)?.is_some() {
         let message = format!("Release {}-v{} already exists", place.unit, release.version);
         return Err(Error::invalid("version", message));
@@ -117,32 +121,32 @@ pub(super) fn insert(
     if known.as_ref().is_none_or(|it| it.is_followed_by(&release.version)) {
         search_put(change, place.key(), searched)?;
     }
-    let record = followed(known, release, &by, &at);
-    unit_put(change, &place.namespace, &place.unit, &record);
+    let recorded = audit::head(change)?.number + 1;
+    let mut followed = followed(known, release, recorded);
+    followed.uploaded_by.clone_from(&by);
+    followed.uploaded_at.clone_from(&at);
+    unit_put(change, &place.namespace, &place.unit, &followed);
     let record = UnitReleaseRecord {
-        number: record.releases,
+        number: followed.releases,
         uploaded_by: by,
         uploaded_at: at,
-        recorded: audit::head(change)?.number + 1,
-        package: None,
+        recorded,
+        digest: digest.clone(),
+        ..UnitReleaseRecord::default()
     };
     unit_release_insert(change, place.key(), &release.version, &record, line);
     ties.insert(change, place.key(), &release.version, record.recorded)
 }
 
 /// The unit after that release: described by the one with the greatest version.
-fn followed(known: Option<UnitRecord>, release: &Checked, by: &str, at: &str) -> UnitRecord {
-    let releases = known.as_ref().map_or(0, |it| it.releases) + 1;
-    let described = match known {
-        Some(known) if !known.is_followed_by(&release.version) => known,
-        _ => UnitRecord {
-            description: release.metadata.description.clone(),
-            logo: release.metadata.logo.clone(),
-            latest_version: release.version.to_string(),
-            uploaded_by: String::new(),
-            uploaded_at: String::new(),
-            releases,
-        },
-    };
-    UnitRecord { uploaded_by: by.to_owned(), uploaded_at: at.to_owned(), releases, ..described }
+fn followed(known: Option<UnitRecord>, release: &Checked, recorded: u64) -> UnitRecord {
+    let mut unit = known.unwrap_or_else(|| UnitRecord { birth: recorded, ..UnitRecord::default() });
+    if unit.is_followed_by(&release.version) {
+        unit.description.clone_from(&release.metadata.description);
+        unit.logo.clone_from(&release.metadata.logo);
+        unit.latest_version = release.version.to_string();
+    }
+    unit.releases += 1;
+    unit.changes += 1;
+    unit
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{
     clock::rfc3339,
+    conditions::{ETag, Expected},
     names::UnitName,
     release_id::{ReleaseId, Which, bad_version},
     resolve::UnitPlace,
@@ -48,9 +49,10 @@ pub async fn expect_package(
     _: &Permit,
     place: &UnitPlace,
     version: &Version,
+    expected: &Expected,
 ) -> Result<()> {
-    let (place, version) = (place.clone(), version.clone());
-    app.store.read(move |view| find_empty(view, &place, &version).map(drop)).await
+    let (place, version, expected) = (place.clone(), version.clone(), expected.clone());
+    app.store.read(move |view| find_empty(view, &place, &version, &expected).map(drop)).await
 }
 
 /// Takes a package's bytes in. They are durable, and nothing points at them yet:
@@ -73,6 +75,7 @@ pub async fn upload(
     place: UnitPlace,
     version: Version,
     stored: Stored,
+    expected: Expected,
 ) -> Result<()> {
     let package = PackageRecord {
         sha256: stored.sha256.clone(),
@@ -87,9 +90,10 @@ pub async fn upload(
     // What holds the collector off goes with the change and comes back when that is
     // committed, so that it outlives a client who leaves in between.
     let work = move |change: &mut dyn Change| {
-        let release = find_empty(change, &place, &version)?;
+        let release = find_empty(change, &place, &version, &expected)?;
         blob_refs::refer(change, &package.sha256, &unit_release_owner(place.key(), &version));
-        let release = UnitReleaseRecord { package: Some(package), ..release };
+        let changes = release.changes + 1;
+        let release = UnitReleaseRecord { package: Some(package), changes, ..release };
         unit_release_put(change, place.key(), &version, &release);
         announce(change, &told)?;
         Ok(stored)
@@ -99,7 +103,12 @@ pub async fn upload(
     Ok(())
 }
 
-fn find_empty(view: &dyn View, place: &UnitPlace, version: &Version) -> Result<UnitReleaseRecord> {
+fn find_empty(
+    view: &dyn View,
+    place: &UnitPlace,
+    version: &Version,
+    expected: &Expected,
+) -> Result<UnitReleaseRecord> {
     let release = unit_release(view, place.key(), version)?;
     let release = release.ok_or_else(|| place.no_release(version))?;
     if release.package.is_some() {
@@ -108,6 +117,7 @@ fn find_empty(view: &dyn View, place: &UnitPlace, version: &Version) -> Result<U
             name: format!("{}-v{version}", place.unit),
         });
     }
+    expected.check(&ETag::of_release(&release))?;
     Ok(release)
 }
 

@@ -31,7 +31,7 @@ pub(super) const UNIT_RELEASE_DOWNLOADS: Table = Table("unit_release_downloads")
 pub(super) const UNIT_VERSIONS: Table = Table("unit_versions");
 
 /// What is kept of a release besides its metadata.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct UnitReleaseRecord {
     /// Which release of its unit it is, counted from 1 as they were registered.
     pub number: u64,
@@ -45,6 +45,12 @@ pub struct UnitReleaseRecord {
     pub recorded: u64,
     /// Its bytes, once they were uploaded.
     pub package: Option<PackageRecord>,
+    /// What its metadata's JSON is told from others by.
+    #[serde(default)]
+    pub digest: String,
+    /// How often it was changed since: its package came, it was yanked or taken back.
+    #[serde(default)]
+    pub changes: u64,
 }
 
 /// A release's bytes.
@@ -397,13 +403,8 @@ mod tests {
             let unit = UnitKey { namespace: &self.namespace, name: &name };
             for (number, version) in versions.into_iter().enumerate() {
                 let version = Version::parse(version).unwrap();
-                let record = UnitReleaseRecord {
-                    number: number as u64 + 1,
-                    uploaded_by: String::new(),
-                    uploaded_at: String::new(),
-                    recorded: 0,
-                    package: None,
-                };
+                let number = number as u64 + 1;
+                let record = UnitReleaseRecord { number, ..UnitReleaseRecord::default() };
                 unit_release_insert(&mut self.memory, unit, &version, &record, b"{}");
             }
         }

@@ -12,7 +12,7 @@ use crate::{
 pub(super) const UNITS: Table = Table("units");
 
 /// What is kept of a unit. All of it follows from its releases.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct UnitRecord {
     /// Of the release with the greatest version.
     pub description: String,
@@ -26,6 +26,16 @@ pub struct UnitRecord {
     pub uploaded_at: String,
     /// Releases registered so far.
     pub releases: u64,
+    /// The number of the audit record of its first release, which tells it from others
+    /// that have had its name.
+    #[serde(default)]
+    pub birth: u64,
+    /// How often it or the list of its versions was changed.
+    #[serde(default)]
+    pub changes: u64,
+    /// How often its tags were changed.
+    #[serde(default)]
+    pub tag_changes: u64,
 }
 
 impl Record for UnitRecord {
@@ -36,7 +46,12 @@ impl UnitRecord {
     /// True where a new release of that version becomes the latest: of two that
     /// are equal in order the later one counts as greater.
     pub fn is_followed_by(&self, version: &Version) -> bool {
-        Version::parse(&self.latest_version).is_none_or(|latest| latest.order(version).is_le())
+        self.latest().is_none_or(|latest| latest.order(version).is_le())
+    }
+
+    /// The version that counts as the latest.
+    pub fn latest(&self) -> Option<Version> {
+        Version::parse(&self.latest_version)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The Escape Inventory API.
 
+mod conditions;
 mod downloads;
 mod hostile_names;
 mod lists;

@@ -35,6 +35,7 @@ impl IntoResponse for Failure {
                 text(StatusCode::CONFLICT, "Resource already exists".to_owned())
             }
             Error::Conflict(why) => text(StatusCode::CONFLICT, why.clone()),
+            Error::Outdated(why) => text(StatusCode::PRECONDITION_FAILED, why.clone()),
             Error::Denied(why) => text(StatusCode::FORBIDDEN, why.clone()),
             Error::TooLarge { .. } => text(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
             Error::Busy { retry_after, .. } => {
@@ -93,6 +94,7 @@ mod tests {
         assert_eq!(rendered(Error::not_found(what, "a")), (404, String::new()));
         assert_eq!(rendered(Error::AlreadyExists { what, name: "a".into() }), (409, text()));
         assert_eq!(rendered(Error::Conflict("a".into())), (409, text()));
+        assert_eq!(rendered(Error::Outdated("a".into())), (412, text()));
         assert_eq!(rendered(Error::Denied("a".into())), (403, text()));
         assert_eq!(rendered(Error::TooLarge { what, limit_bytes: 1 }), (413, text()));
         let retry_after = Duration::from_millis(10);

@@ -6,6 +6,7 @@
 
 mod answer;
 mod body;
+mod conditions;
 mod download;
 mod listing;
 mod multipart;

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use axum::http::{HeaderMap, HeaderName, header};
 
+use super::conditions::has_already;
+
 /// What to answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
@@ -33,12 +35,6 @@ pub(super) fn wanted(headers: &HeaderMap, etag: &str, size: u64) -> Wanted {
         Some(part) if part.is_empty() => Wanted::Unsatisfiable,
         Some(part) => Wanted::Part(part),
     }
-}
-
-fn has_already(headers: &HeaderMap, etag: &str) -> bool {
-    let tags = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|it| it.to_str().ok());
-    let mut tags = tags.flat_map(|it| it.split(',')).map(str::trim);
-    tags.any(|it| it == "*" || it.strip_prefix("W/").unwrap_or(it) == etag)
 }
 
 // `None` for what is no range; an empty one for what lies outside.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use axum::{
     Extension,
     extract::{Path, RawQuery, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
 };
 use futures::future::BoxFuture;
 
 use super::{
     answer::{Answer, text},
+    conditions::unless_known,
     listing::{Rows, listing},
     namespaces::{existing_name, units_of},
     target,
@@ -40,6 +41,7 @@ pub(super) async fn unit(
     State(app): State<Arc<App>>,
     Path((namespace, unit)): Path<(String, String)>,
     Extension(caller): Extension<Arc<Caller>>,
+    headers: HeaderMap,
 ) -> Answer {
     let place = UnitPlace::parse(&namespace, &unit)?;
     let permit =
@@ -48,7 +50,8 @@ pub(super) async fn unit(
     let mut head = wire::json(&unit);
     head.pop();
     head.extend(b",\"versions\":[");
-    listing(head, versions_of(app, permit, place), b"]}\n".to_vec()).await
+    let whole = listing(head, versions_of(app, permit, place), b"]}\n".to_vec());
+    unless_known(&headers, &unit.etag, whole).await
 }
 
 /// `GET …/units/{unit}/versions/`: a unit's versions, greatest first.
@@ -56,12 +59,14 @@ pub(super) async fn versions(
     State(app): State<Arc<App>>,
     Path((namespace, unit)): Path<(String, String)>,
     Extension(caller): Extension<Arc<Caller>>,
+    headers: HeaderMap,
 ) -> Answer {
     let place = UnitPlace::parse(&namespace, &unit)?;
     let permit =
         authz::authorize(&app, &caller, "inventory:unit:read", target::unit(&place)).await?;
-    inventory::unit(&app, &permit, &place).await?;
-    listing(b"[".to_vec(), versions_of(app, permit, place), b"]\n".to_vec()).await
+    let unit = inventory::unit(&app, &permit, &place).await?;
+    let whole = listing(b"[".to_vec(), versions_of(app, permit, place), b"]\n".to_vec());
+    unless_known(&headers, &unit.etag, whole).await
 }
 
 /// `GET …/units/{unit}/next-version?prefix=`: the version to take next. Always

@@ -10,12 +10,12 @@ use axum::{
 };
 use futures::stream;
 
-use super::{answer::Answer, multipart::Multipart, target};
+use super::{answer::Answer, conditions, multipart::Multipart, target};
 use crate::{
     app::App,
     authz::{self, Caller, Permit},
     error::Result,
-    inventory::{self, UnitPlace, Version},
+    inventory::{self, Expected, UnitPlace, Version},
 };
 
 /// What may stand beside the file in the body.
@@ -39,7 +39,8 @@ pub(super) async fn upload(
     let target = target::version(&place, named);
     let permit = authz::authorize(&app, &caller, "inventory:version:upload", target).await?;
 
-    let version = match expected(&app, &permit, &place, version).await {
+    let expected = conditions::expected(&headers);
+    let version = match awaited(&app, &permit, &place, version, &expected).await {
         Ok(version) => version,
         Err(refusal) => {
             body.find_file(FIELDS_BYTES_MAX).await?;
@@ -54,17 +55,18 @@ pub(super) async fn upload(
     });
     let stored = inventory::take_in(&app, &permit, file).await?;
     body.finish(FIELDS_BYTES_MAX).await?;
-    inventory::upload(&app, &permit, place, version, stored).await?;
+    inventory::upload(&app, &permit, place, version, stored, expected).await?;
     Ok(StatusCode::OK)
 }
 
-async fn expected(
+async fn awaited(
     app: &App,
     permit: &Permit,
     place: &UnitPlace,
     version: Result<Version>,
+    expected: &Expected,
 ) -> Result<Version> {
     let version = version?;
-    inventory::expect_package(app, permit, place, &version).await?;
+    inventory::expect_package(app, permit, place, &version, expected).await?;
     Ok(version)
 }

@@ -6,12 +6,13 @@ use axum::{
     Extension,
     body::Body,
     extract::{Path, RawQuery, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
 };
 
 use super::{
     answer::{Answer, json},
     body,
+    conditions::unless_known,
     listing::listing,
     target,
     units::{parameter, versions_of},
@@ -19,7 +20,8 @@ use super::{
 use crate::{
     app::App,
     authz::{self, Caller, Permit},
-    inventory::{self, NamespaceName, UnitPlace, Version, VersionQuery, wire},
+    inventory::{self, ETag, NamespaceName, UnitPlace, Version, VersionQuery, wire},
+    store::unit_releases::UnitReleaseRecord,
 };
 
 /// `POST …/{namespace}/register`: registers a release.
@@ -46,18 +48,41 @@ pub(super) async fn version(
     Path((namespace, unit, version)): Path<(String, String, String)>,
     RawQuery(query): RawQuery,
     Extension(caller): Extension<Arc<Caller>>,
+    headers: HeaderMap,
 ) -> Answer {
     let place = UnitPlace::parse(&namespace, &unit)?;
-    let (permit, version) =
-        permitted(&app, &caller, "inventory:version:read", &place, &version).await?;
+    let meant =
+        permitted_release(&app, &caller, "inventory:version:read", &place, &version).await?;
     if parameter(query.as_deref(), "full").is_some_and(|it| !it.is_empty()) {
-        return full(app, permit, place, version).await;
+        return full(app, meant, place, &headers).await;
     }
-    Ok(json(inventory::metadata(&app, &permit, &place, &version).await?))
+    let Meant { permit, version, record } = &meant;
+    let metadata = async { Ok(json(inventory::metadata(&app, permit, &place, version).await?)) };
+    unless_known(&headers, &ETag::of_release(record), metadata).await
 }
 
-/// Finds the version that a path means, and asks whether the caller may do this to
+/// The release that a path means, with leave to do something to it.
+pub(super) struct Meant {
+    pub(super) permit: Permit,
+    pub(super) version: Version,
+    pub(super) record: UnitReleaseRecord,
+}
+
+/// Finds the release that a path means, and asks whether the caller may do this to
 /// exactly that one.
+pub(super) async fn permitted_release(
+    app: &App,
+    caller: &Arc<Caller>,
+    action: &'static str,
+    place: &UnitPlace,
+    asked: &str,
+) -> Answer<Meant> {
+    let (permit, version) = permitted(app, caller, action, place, asked).await?;
+    let record = inventory::release_record(app, &permit, place, &version).await?;
+    Ok(Meant { permit, version, record })
+}
+
+/// The same without a look at the release, which may not exist.
 pub(super) async fn permitted(
     app: &App,
     caller: &Arc<Caller>,
@@ -71,7 +96,8 @@ pub(super) async fn permitted(
     Ok((permit, found.ok_or_else(|| place.no_release(asked))?))
 }
 
-async fn full(app: Arc<App>, permit: Permit, place: UnitPlace, version: Version) -> Answer {
+async fn full(app: Arc<App>, meant: Meant, place: UnitPlace, headers: &HeaderMap) -> Answer {
+    let Meant { permit, version, .. } = meant;
     let release = inventory::release(&app, &permit, &place, &version).await?;
     let metadata = release.metadata.trim_ascii_end();
     let head = [b"{\"release\":", metadata, b",\"versions\":["].concat();
@@ -82,5 +108,6 @@ async fn full(app: Arc<App>, permit: Permit, place: UnitPlace, version: Version)
         String::from_utf8_lossy(&wire::json(&release.uploaded_by)),
         String::from_utf8_lossy(&wire::json(&release.uploaded_at)),
     );
-    listing(head, versions_of(app, permit, place), tail.into_bytes()).await
+    let whole = listing(head, versions_of(app, permit, place), tail.into_bytes());
+    unless_known(headers, &release.etag, whole).await
 }

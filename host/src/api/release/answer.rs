@@ -115,6 +115,7 @@ impl From<Error> for Failure {
             | Error::Conflict(_)
             | Error::Refused { .. } => skipper(StatusCode::CONFLICT),
             Error::Denied(_) => Failure::new(StatusCode::FORBIDDEN, class::DENIED, message),
+            Error::Outdated(_) => skipper(StatusCode::PRECONDITION_FAILED),
             Error::TooLarge { .. } => skipper(StatusCode::PAYLOAD_TOO_LARGE),
             Error::Busy { retry_after, .. } => Failure {
                 retry_after: Some(*retry_after),
