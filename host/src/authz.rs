@@ -215,11 +215,17 @@ fn cut(mut text: String) -> String {
     text
 }
 
-/// `kind/namespace/name/version`, as far as there is something to say.
+/// `kind/namespace/name/version`, as far as there is something to say, and the labels
+/// behind it: `tag/acme/web/1.0?tag=live`.
 fn resource(target: &Target) -> String {
     let version = target.version.as_deref().unwrap_or_default();
     let whole = format!("{}/{}/{}/{version}", target.kind, target.namespace, target.name);
-    whole.trim_end_matches('/').to_owned()
+    let mut whole = whole.trim_end_matches('/').to_owned();
+    for (at, label) in target.labels.iter().enumerate() {
+        let sign = if at == 0 { '?' } else { '&' };
+        whole.push_str(&format!("{sign}{}={}", label.key, label.value));
+    }
+    whole
 }
 
 fn context(app: &App, caller: &Caller) -> Vec<Label> {
@@ -254,6 +260,9 @@ mod tests {
         assert_eq!(resource(&target), "release//web");
         target.version = Some("2".into());
         assert_eq!(resource(&target), "release//web/2");
+        let label = |key: &str| Label { key: key.into(), value: "x y".into() };
+        target.labels = vec![label("tag"), label("other")];
+        assert_eq!(resource(&target), "release//web/2?tag=x y&other=x y");
     }
 
     #[test]

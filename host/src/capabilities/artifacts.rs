@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     blobs::Blobs,
     error::{Error, Result},
-    inventory::{UnitPlace, VersionQuery},
+    inventory::{UnitPlace, VersionQuery, meant},
     plugins::types::{ArtifactError, ArtifactInfo},
     store::{
         Store, View,
-        unit_releases::{PackageRecord, unit_release, unit_versions_greatest},
+        unit_releases::{PackageRecord, unit_release},
     },
 };
 
@@ -109,13 +109,7 @@ fn package(
     place: &UnitPlace,
     query: VersionQuery,
 ) -> Result<Option<PackageRecord>> {
-    let version = match query {
-        VersionQuery::Exact(version) => Some(version),
-        VersionQuery::Latest => unit_versions_greatest(view, place.key(), "")?,
-        VersionQuery::Prefix(start) => unit_versions_greatest(view, place.key(), &start)?,
-        VersionQuery::Tag(_) => None,
-    };
-    let Some(version) = version else { return Ok(None) };
+    let Some(version) = meant(view, place, query)? else { return Ok(None) };
     Ok(unit_release(view, place.key(), &version)?.and_then(|it| it.package))
 }
 

@@ -13,6 +13,8 @@ use serde::{
 };
 use serde_json::{Map, Number, Value};
 
+use crate::error::Error;
+
 /// How serde_json hands over a number whose digits it has kept.
 const NUMBER_KEY: &str = "$serde_json::private::Number";
 
@@ -39,6 +41,15 @@ pub(super) struct Misfit {
 pub(super) trait FromDoc: Sized {
     /// Reads a value; `null` leaves `self` as it is.
     fn read(&mut self, doc: Doc) -> Result<(), Misfit>;
+}
+
+/// Reads the one JSON value that a body begins with; what comes behind it is passed
+/// over, as in the original.
+pub(super) fn first<T: FromDoc + Default>(body: &[u8]) -> Result<T, Error> {
+    let invalid = || Error::invalid("", "Invalid JSON");
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let doc = Doc::deserialize(&mut deserializer).map_err(|_| invalid())?;
+    from(doc).map_err(|_| invalid())
 }
 
 /// Reads the members of an object into fields by name. Names of fields are

@@ -16,6 +16,7 @@ mod register;
 pub mod release_id;
 mod resolve;
 mod search;
+mod tags;
 mod upload;
 mod validate;
 pub mod version;
@@ -34,8 +35,9 @@ pub use read::{
 };
 pub use register::{read_release, register};
 pub use release_id::ReleaseId;
-pub use resolve::{UnitPlace, resolve};
+pub use resolve::{UnitPlace, meant, resolve};
 pub use search::{Hit, Hits, Search, SearchRequest, search};
+pub use tags::{Tag, Tagging, delete_tag, no_tag, read_tagging, set_tag, tags, tags_etag};
 pub use upload::{expect_package, take_in, upload, upload_version};
 pub use validate::Checked;
 pub use version::{Version, VersionQuery};

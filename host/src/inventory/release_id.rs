@@ -1,8 +1,11 @@
 //! Release ids: `[project/]name-v1.0`, `[project/]name-latest`, `[project/]name:tag`.
+//!
+//! Behind a colon there may be a version as well (`name:v1.0`, `name:1.0`,
+//! `name:v1.@`, `name:latest`): Escape's last command line reads it so.
 
 use std::fmt;
 
-use super::version::is_version_or_unresolved;
+use super::version::{VersionQuery, is_version_or_unresolved};
 use crate::error::{Error, Result};
 
 /// A release id, taken apart.
@@ -63,17 +66,33 @@ pub fn bad_version(id: &str, version: &str) -> Error {
     )
 }
 
+fn bad_tag(id: &str, tag: &str) -> Error {
+    Error::invalid("release_id", format!("Invalid tag '{tag}' in release string '{id}'"))
+}
+
 fn bad_format(id: &str) -> Error {
+    let id = if id.is_empty() { "''" } else { id };
     Error::invalid("release_id", format!("Invalid release format: {id}."))
 }
 
-fn unqualified(id: &str) -> Result<(&str, Which)> {
-    if let Some((name, tag)) = id.split_once(':') {
-        if tag.contains(':') {
-            return Err(bad_format(id));
+impl From<VersionQuery> for Which {
+    fn from(query: VersionQuery) -> Self {
+        match query {
+            VersionQuery::Latest => Which::Latest,
+            VersionQuery::Exact(version) => Which::Version(version.to_string()),
+            VersionQuery::Prefix(start) => Which::Version(format!("{start}@")),
+            VersionQuery::Tag(tag) => Which::Tag(tag),
         }
-        // Escape's last command line reads `name:v1.0` as a version.
-        return Ok((name, version(tag).unwrap_or_else(|| Which::Tag(tag.to_owned()))));
+    }
+}
+
+fn unqualified(id: &str) -> Result<(&str, Which)> {
+    if let Some((name, text)) = id.split_once(':') {
+        return match text {
+            "" => Err(bad_tag(id, text)),
+            _ if text.contains(':') => Err(bad_format(id)),
+            _ => Ok((name, Which::from(VersionQuery::parse(text)))),
+        };
     }
     let (name, text) = id.rsplit_once('-').ok_or_else(|| bad_format(id))?;
     let marked = text == "latest" || text == "@" || text.starts_with('v');
@@ -109,6 +128,15 @@ mod tests {
             ("p/name:1.0", "p/name-v1.0"),
             ("p/name:v1.@", "p/name-v1.@"),
             ("p/name:latest", "p/name-latest"),
+            ("p/name:@", "p/name-latest"),
+            ("p/name:v@", "p/name-latest"),
+            ("p/name:1.@", "p/name-v1.@"),
+            ("p/name:vX", "p/name:vX"),
+            ("p/name:vlatest", "p/name:vlatest"),
+            ("p/name:1@", "p/name:1@"),
+            ("p/name:with blanks-and-v1", "p/name:with blanks-and-v1"),
+            ("name:a/b", "name:a/b"),
+            ("p/a-v1:live", "p/a-v1:live"),
         ];
         for (text, expected) in cases {
             assert_eq!(ReleaseId::parse(text).unwrap().to_string(), expected, "{text}");
@@ -122,6 +150,17 @@ mod tests {
             ("name", "Invalid release format: name.".to_owned()),
             ("p/name", "Invalid release format: name.".to_owned()),
             ("a:b:c", "Invalid release format: a:b:c.".to_owned()),
+            ("p/a:b:c", "Invalid release format: a:b:c.".to_owned()),
+            ("a::", "Invalid release format: a::.".to_owned()),
+            ("", "Invalid release format: ''.".to_owned()),
+            ("p/", "Invalid release format: ''.".to_owned()),
+            ("name:", "Invalid tag '' in release string 'name:'".to_owned()),
+            ("name-", no_version("name-", "")),
+            ("name-vlatest", no_version("name-vlatest", "vlatest")),
+            ("name-LATEST", no_version("name-LATEST", "LATEST")),
+            ("name-v1.", no_version("name-v1.", "v1.")),
+            ("name-v1-rc", no_version("name-v1-rc", "rc")),
+            ("name-v.@", no_version("name-v.@", "v.@")),
             ("type-name", no_version("type-name", "name")),
             ("p/name-1.0", no_version("name-1.0", "1.0")),
             ("name-vX", no_version("name-vX", "vX")),

@@ -2,6 +2,7 @@
 
 use super::{
     names::{NamespaceName, UnitName},
+    tags::Tag,
     version::{Version, VersionQuery},
 };
 use crate::{
@@ -9,6 +10,7 @@ use crate::{
     error::{Error, Result},
     store::{
         View,
+        tags::tag,
         unit_releases::{UnitKey, unit_versions_greatest},
     },
 };
@@ -47,13 +49,23 @@ impl UnitPlace {
 ///
 /// An exact version is taken at its word, without a look at the store.
 pub async fn resolve(app: &App, place: &UnitPlace, query: VersionQuery) -> Result<Option<Version>> {
-    let start = match query {
-        VersionQuery::Exact(version) => return Ok(Some(version)),
-        VersionQuery::Tag(_) => return Ok(None),
-        VersionQuery::Latest => String::new(),
-        VersionQuery::Prefix(start) => start,
-    };
+    if let VersionQuery::Exact(version) = query {
+        return Ok(Some(version));
+    }
     let place = place.clone();
-    let greatest = move |view: &dyn View| unit_versions_greatest(view, place.key(), &start);
-    app.store.read(greatest).await
+    app.store.read(move |view| meant(view, &place, query)).await
+}
+
+/// The same in a state that is being read already.
+pub fn meant(view: &dyn View, place: &UnitPlace, query: VersionQuery) -> Result<Option<Version>> {
+    match query {
+        VersionQuery::Exact(version) => Ok(Some(version)),
+        VersionQuery::Latest => unit_versions_greatest(view, place.key(), ""),
+        VersionQuery::Prefix(start) => unit_versions_greatest(view, place.key(), &start),
+        VersionQuery::Tag(text) => match Tag::parse(&text) {
+            Ok(it) => tag(view, place.key(), &it),
+            // There is no such tag.
+            Err(_) => Ok(None),
+        },
+    }
 }

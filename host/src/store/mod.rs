@@ -29,6 +29,7 @@ mod refusals;
 pub mod releases;
 pub mod search;
 mod tables;
+pub mod tags;
 pub mod unit_releases;
 pub mod units;
 mod view;

@@ -14,6 +14,7 @@ use super::{
     namespaces::{NAMESPACES, PUBLIC_NAMESPACES},
     providers::{PROVIDED, PROVIDERS},
     search::{SEARCH_UNITS, SEARCH_WORDS, search_drop},
+    tags::TAGS,
     unit_releases::{
         UNIT_RELEASE_DOWNLOADS, UNIT_RELEASE_METADATA, UNIT_RELEASES, UNIT_VERSIONS, UnitKey,
         UnitReleaseRecord, unit_release_owner,
@@ -38,6 +39,7 @@ pub(super) const KEYED_BY_NAMESPACE: &[Table] = &[
     UNIT_VERSIONS,
     UNITS,
     UNIT_HOOKS,
+    TAGS,
     SEARCH_UNITS,
     SUBSCRIPTIONS,
     PROVIDED,

@@ -16,8 +16,15 @@ const READER: &[&str] = &[
     "inventory:version:read",
     "inventory:version:next",
     "inventory:version:download",
+    "inventory:tag:list",
 ];
-const WRITER: &[&str] = &["inventory:version:register", "inventory:version:upload"];
+const WRITER: &[&str] = &[
+    "inventory:version:register",
+    "inventory:version:upload",
+    "inventory:version:yank",
+    "inventory:tag:set",
+    "inventory:tag:delete",
+];
 const OWNER: &[&str] = &["inventory:namespace:*"];
 const ADMIN: &[&str] = &["*"];
 const VIEW: &[&str] = &["package:read", "release:read", "release:list"];

@@ -4,7 +4,7 @@ use chandlery_sdk::policy::Label;
 
 use super::*;
 
-const ACTIONS: [&str; 17] = [
+const ACTIONS: [&str; 21] = [
     "inventory:search",
     "inventory:namespace:list",
     "inventory:namespace:read",
@@ -15,6 +15,10 @@ const ACTIONS: [&str; 17] = [
     "inventory:version:register",
     "inventory:version:upload",
     "inventory:version:download",
+    "inventory:version:yank",
+    "inventory:tag:list",
+    "inventory:tag:set",
+    "inventory:tag:delete",
     "server:read",
     "package:upload",
     "package:read",
@@ -64,12 +68,13 @@ fn target(action: &str, namespace: &str) -> Target {
         "inventory:namespace" => "namespace",
         "inventory:unit" => "unit",
         "inventory:version" => "version",
+        "inventory:tag" => "tag",
         other => other,
     };
     let (namespace, name) = match kind {
         "namespace" if action.ends_with(":list") => ("", ""),
         "namespace" => ("", namespace),
-        "unit" | "version" => (namespace, "web"),
+        "unit" | "version" | "tag" => (namespace, "web"),
         _ => ("", "web"),
     };
     Target {
@@ -141,6 +146,10 @@ inventory:version:next      -P- AP- APT AP- APT -P- -P- APT
 inventory:version:register  --- --- A-T A-- APT --- --- APT
 inventory:version:upload    --- --- A-T A-- APT --- --- APT
 inventory:version:download  -P- AP- APT AP- APT -P- -P- APT
+inventory:version:yank      --- --- A-T A-- APT --- --- APT
+inventory:tag:list          -P- AP- APT AP- APT -P- -P- APT
+inventory:tag:set           --- --- A-T A-- APT --- --- APT
+inventory:tag:delete        --- --- A-T A-- APT --- --- APT
 server:read                 APT APT APT APT APT APT APT APT
 package:upload              --- --- --- --- --- --- APT APT
 package:read                --- --- --- --- --- APT APT APT

@@ -9,6 +9,7 @@ mod policies_and_hooks;
 mod register;
 mod root;
 mod search;
+mod tags;
 mod uploads;
 mod versions;
 

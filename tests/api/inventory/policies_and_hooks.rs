@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{at, expect_empty, expect_text, host_with, patient, register};
 
-const ROUTES: [(&str, &str, &str); 12] = [
+const ROUTES: [(&str, &str, &str); 15] = [
     ("server:read", "GET", "/"),
     ("inventory:namespace:list", "GET", "/api/v1/inventory/"),
     ("inventory:namespace:read", "GET", "/api/v1/inventory/ns/"),
@@ -18,6 +18,9 @@ const ROUTES: [(&str, &str, &str); 12] = [
     ("inventory:version:next", "GET", "/api/v1/inventory/ns/units/app/next-version"),
     ("inventory:version:read", "GET", "/api/v1/inventory/ns/units/app/versions/latest/"),
     ("inventory:version:download", "GET", "/api/v1/inventory/ns/units/app/versions/v1/download"),
+    ("inventory:tag:list", "GET", "/api/v1/inventory/ns/units/app/tags/"),
+    ("inventory:tag:set", "POST", "/api/v1/inventory/ns/units/app/tags/"),
+    ("inventory:tag:delete", "DELETE", "/api/v1/inventory/ns/units/app/tags/live"),
     ("inventory:version:register", "POST", "/api/v1/inventory/ns/register"),
     ("inventory:version:upload", "POST", "/api/v1/inventory/ns/units/app/versions/v2/upload"),
 ];
@@ -25,6 +28,10 @@ const ROUTES: [(&str, &str, &str); 12] = [
 async fn asked(host: &Host, method: &str, path: &str) -> Answer {
     match Method::from_bytes(method.as_bytes()).unwrap() {
         Method::GET => host.get(path).await,
+        Method::DELETE => host.delete(path).await,
+        _ if path.ends_with("/tags/") => {
+            host.post(path, &json!({ "release_id": "ns/app-v1", "tag": "live" })).await
+        }
         _ if path.ends_with("/upload") => host.upload(path, b"bytes").await,
         _ => host.post(path, &json!({ "name": "app", "version": "3" })).await,
     }
@@ -83,6 +90,7 @@ async fn a_refused_request_changes_nothing() {
     let unit = host.get(&at("/ns/units/app/")).await.expect(200).json();
     assert_eq!(unit["versions"], json!(["2", "1"]));
     expect_empty(host.get(&at("/ns/units/app/versions/v2/download")).await, 404);
+    expect_empty(host.get(&at("/ns/units/app/versions/live/")).await, 404);
 }
 
 #[tokio::test]
@@ -93,6 +101,9 @@ async fn a_before_hook_refuses_with_its_message() {
     expect_text(register(&host, "ns", &release).await, 400, "too much");
     let upload = at("/ns/units/app/versions/v2/upload");
     expect_text(host.upload(&upload, b"x").await, 400, "too much");
+    let tag = json!({ "release_id": "ns/app-v1", "tag": "live" });
+    expect_text(host.post(&at("/ns/units/app/tags/"), &tag).await, 400, "too much");
+    expect_empty(host.get(&at("/ns/units/app/versions/live/")).await, 404);
     expect_empty(host.get(&at("/ns/units/app/versions/v3/")).await, 404);
     expect_empty(host.get(&at("/ns/units/app/versions/v2/download")).await, 404);
 }

@@ -15,21 +15,27 @@ mod range;
 mod root;
 mod search;
 mod shapes;
+mod tags;
 mod target;
 mod units;
 mod upload;
 mod versions;
 
-use self::shapes::{NamespaceWithUnits, ReleaseOrPayload, SearchBody, UnitWithVersions};
+use self::shapes::{NamespaceWithUnits, ReleaseOrPayload, SearchBody, TagBody, UnitWithVersions};
 pub(super) use self::{
     answer::{Failure, json},
     target::server as server_target,
 };
 use super::{
     openapi::{self, file, list_of, map_of, nothing, text, typed},
-    routes::{Routes, get, post},
+    routes::{Routes, delete, get, post},
 };
 use crate::inventory::{Application, Hit, Namespace, ReleaseMetadata};
+
+const IF_NONE_MATCH: (&str, &str) =
+    ("If-None-Match", "Sends nothing where the `ETag` is still one of these.");
+const IF_MATCH: (&str, &str) =
+    ("If-Match", "Changes nothing where the `ETag` is none of these any more.");
 
 /// Where the inventory begins.
 const INVENTORY: &str = "/api/v1/inventory";
@@ -74,11 +80,15 @@ pub(super) fn routes() -> Routes {
             .refuses([404]),
         get("getUnit", "/{namespace}/units/{unit}/", units::unit)
             .says("A unit and its versions")
+            .header(IF_NONE_MATCH.0, IF_NONE_MATCH.1)
             .gives(200, openapi::json::<UnitWithVersions>())
+            .gives(304, nothing())
             .refuses([404]),
         get("listVersions", "/{namespace}/units/{unit}/versions/", units::versions)
             .says("The versions of a unit, greatest first")
+            .header(IF_NONE_MATCH.0, IF_NONE_MATCH.1)
             .gives(200, list_of::<String>())
+            .gives(304, nothing())
             .refuses([404]),
         get("nextVersion", "/{namespace}/units/{unit}/next-version", units::next_version)
             .says("The version to take next")
@@ -94,7 +104,9 @@ pub(super) fn routes() -> Routes {
         get("getVersion", "/{namespace}/units/{unit}/versions/{version}/", versions::version)
             .says("The metadata of a release")
             .query("full", "With any text, what the server knows of it comes with it.")
+            .header(IF_NONE_MATCH.0, IF_NONE_MATCH.1)
             .gives(200, openapi::json::<ReleaseOrPayload>())
+            .gives(304, nothing())
             .refuses([404]),
         get(
             "download",
@@ -103,16 +115,36 @@ pub(super) fn routes() -> Routes {
         )
         .says("The package of a release")
         .header("Range", "The part to send.")
-        .header("If-None-Match", "Sends nothing where the package has one of these tags.")
+        .header(IF_NONE_MATCH.0, IF_NONE_MATCH.1)
         .gives(200, typed("application/gzip"))
         .gives(206, typed("application/gzip"))
         .gives(304, nothing())
         .refuses([404, 416]),
         post("upload", "/{namespace}/units/{unit}/versions/{version}/upload", upload::upload)
             .says("Takes the package of a release in, once")
+            .header(IF_MATCH.0, IF_MATCH.1)
             .takes(file())
             .gives(200, nothing())
-            .refuses([400, 404, 409, 413]),
+            .refuses([400, 404, 409, 412, 413]),
+    ];
+    let tags = [
+        get("listTags", "/{namespace}/units/{unit}/tags/", tags::list)
+            .says("The tags of a unit, each with the version it points to")
+            .header(IF_NONE_MATCH.0, IF_NONE_MATCH.1)
+            .gives(200, map_of::<String>())
+            .gives(304, nothing())
+            .refuses([404]),
+        post("setTag", "/{namespace}/units/{unit}/tags/", tags::set)
+            .says("Makes a tag point to a release, wherever it pointed before")
+            .header(IF_MATCH.0, IF_MATCH.1)
+            .takes(openapi::json::<TagBody>())
+            .gives(200, nothing())
+            .refuses([400, 404, 412, 413]),
+        delete("deleteTag", "/{namespace}/units/{unit}/tags/{tag}", tags::delete)
+            .says("Drops a tag; what it points to stays")
+            .header(IF_MATCH.0, IF_MATCH.1)
+            .gives(200, nothing())
+            .refuses([404, 412]),
     ];
     Routes::default()
         .group("Server", "", server)
@@ -120,4 +152,5 @@ pub(super) fn routes() -> Routes {
         .group("Search", INVENTORY, search)
         .group("Units", INVENTORY, units)
         .group("Versions", INVENTORY, versions)
+        .group("Tags", INVENTORY, tags)
 }

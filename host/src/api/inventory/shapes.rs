@@ -46,6 +46,15 @@ pub(super) enum ReleaseOrPayload {
     Payload(Box<ReleasePayload>),
 }
 
+/// What to tag, and how.
+#[derive(ToSchema)]
+pub(super) struct TagBody {
+    /// Such as `ns/app-v1.0`, `ns/app-latest`, `ns/app-v1.@` or `ns/app:other-tag`.
+    release_id: String,
+    /// What does not read as a version; 255 bytes at most, without a slash.
+    tag: String,
+}
+
 /// What to search for.
 #[derive(ToSchema)]
 pub(super) struct SearchBody {

@@ -1,7 +1,7 @@
 //! What the policy is asked about: exactly the thing that a request is for.
 
 use crate::{
-    authz::Target,
+    authz::{Label, Target},
     inventory::{NamespaceName, UnitPlace},
 };
 
@@ -43,6 +43,17 @@ pub(super) fn named_unit(namespace: &str, unit: &str) -> Target {
 /// One version of a unit.
 pub(super) fn version(place: &UnitPlace, version: &str) -> Target {
     target("version", place.namespace.as_str(), place.unit.as_str(), Some(version.to_owned()))
+}
+
+/// A unit's tag, or all of them, and the version that it is to point to.
+pub(super) fn tag(place: &UnitPlace, tag: Option<&str>, version: Option<&str>) -> Target {
+    let label = |it: &str| Label { key: "tag".to_owned(), value: it.to_owned() };
+    let (namespace, unit) = (place.namespace.as_str(), place.unit.as_str());
+    let version = version.map(str::to_owned);
+    Target {
+        labels: tag.map(label).into_iter().collect(),
+        ..target("tag", namespace, unit, version)
+    }
 }
 
 fn target(kind: &str, namespace: &str, name: &str, version: Option<String>) -> Target {
