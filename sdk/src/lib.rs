@@ -93,6 +93,17 @@
 //!
 //! A guest serves one call of the host and is thrown away: `configure`, then that
 //! call. What a plugin keeps in a `static` or `thread_local!` lasts just that long.
+//!
+//! # Memory
+//!
+//! A guest that needs little never asks the host for memory, which is as dear as the
+//! rest of a short call: the SDK brings an allocator that takes the first 64 KiB from
+//! the module's own memory and leaves what does not fit to the standard one. A plugin
+//! that brings a `#[global_allocator]` of its own turns the SDK's off:
+//!
+//! ```toml
+//! chandlery-sdk = { version = "0.1", default-features = false }
+//! ```
 
 #[doc(hidden)]
 #[allow(
@@ -110,6 +121,9 @@ pub mod deployer;
 pub mod hook;
 pub mod policy;
 pub mod renderer;
+
+#[cfg(any(all(target_arch = "wasm32", feature = "allocator"), test))]
+mod memory;
 
 pub mod log;
 pub mod metrics;
