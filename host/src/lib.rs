@@ -11,6 +11,7 @@ pub mod authz;
 pub mod blobs;
 pub mod capabilities;
 pub mod cli;
+mod clock;
 pub mod config;
 pub mod error;
 pub mod inventory;

@@ -15,7 +15,7 @@ mod gather;
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Weak},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use tokio::{
@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::App,
+    clock::now_ms,
     error::Result,
     plugins::{Kind, PluginSet, notifying_hook::Outcome},
     store::outbox::{self, Due, Fate, GATHERING, Pending},
@@ -342,10 +343,6 @@ fn jitter() -> f64 {
 
 fn age(pending: &Pending, now: u64) -> Duration {
     Duration::from_millis(now.saturating_sub(pending.event.at))
-}
-
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 
 #[cfg(test)]

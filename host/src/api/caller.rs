@@ -4,17 +4,14 @@
 //! is `anonymous`. What either may do is the policy's business. Tokens that clients
 //! send along (`X-Escape-Token`) are neither read nor logged.
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::http::{HeaderMap, HeaderValue, header, request::Parts};
 
 use crate::{
     app::App,
     authz::{Caller, Principal, PrincipalKind, RequestInfo, Warnings},
+    clock::now_ms,
 };
 
 /// The address of the client, put beside each request by the accept loop.
@@ -110,11 +107,6 @@ fn trace_parent(headers: &HeaderMap) -> Option<String> {
     };
     let whole = hexadecimal(2) && hexadecimal(32) && hexadecimal(16) && hexadecimal(2);
     (whole && parts.next().is_none()).then(|| text.to_owned())
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

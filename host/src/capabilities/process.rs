@@ -20,7 +20,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,7 @@ use tokio::{
 
 use crate::{
     blobs::Blobs,
+    clock::now_ms,
     error::{Error, Result},
     plugins::types::{ProcessError, ProcessOutput, ProcessPhase, ProcessSpec, ProcessState},
     store::{
@@ -628,9 +629,4 @@ fn failed(error: Error) -> ProcessError {
 
 fn digest(spec: &ProcessSpec) -> String {
     hex::encode(Sha256::digest(serde_json::to_vec(spec).expect("a spec is plain data")))
-}
-
-pub(crate) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    since.as_millis() as u64
 }

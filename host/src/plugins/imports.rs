@@ -2,8 +2,6 @@
 //! capability with the binding's grant. Checks against a grant are made there,
 //! not here.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use wasmtime::component::{HasSelf, Linker};
 
 use super::{
@@ -16,6 +14,7 @@ use super::{
     load::Component,
     types::Label,
 };
+use crate::clock::now_ms;
 
 const RANDOM_BYTES_MAX: u32 = 64 << 10;
 
@@ -123,8 +122,7 @@ impl metrics::Host for Guest {
 impl clock::Host for Guest {
     fn now(&mut self) -> wasmtime::Result<u64> {
         self.host_call()?;
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Ok(since.as_millis() as u64)
+        Ok(now_ms())
     }
 
     fn monotonic_ns(&mut self) -> wasmtime::Result<u64> {

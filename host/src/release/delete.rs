@@ -14,7 +14,7 @@ use super::{
 use crate::{
     app::App,
     authz::{Permit, Target},
-    capabilities::process::now_ms,
+    clock::now_ms,
     error::{Error, Result},
     store::{
         View, blob_refs,

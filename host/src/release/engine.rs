@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     app::App,
-    capabilities::process::now_ms,
+    clock::now_ms,
     error::{Error, Result},
     plugins::types::PluginError,
     store::{

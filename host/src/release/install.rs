@@ -26,7 +26,7 @@ use crate::{
     app::App,
     authz::Permit,
     blobs::Stored,
-    capabilities::process::now_ms,
+    clock::now_ms,
     error::{Error, Result},
     plugins::{
         Deployer,

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     authz::Principal,
+    clock::now_ms,
     error::{Error, Result},
     plugins::deployer::App,
 };
@@ -142,7 +143,7 @@ impl Operation {
             kind,
             phase: Phase::Doing,
             asked,
-            started_ms: crate::capabilities::process::now_ms(),
+            started_ms: now_ms(),
             ended_ms: None,
             message: None,
             attempts: 0,

@@ -21,11 +21,10 @@ pub use deliveries::{Due, Fate, Pending, dead_letters, due, next_due, queues, se
 pub use notices::{GATHERING, Notice, announce_notice, announce_with, binding_of, notices_of};
 pub use records::{DeadLetter, Event, Queue};
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::{Change, Table, find, keep};
 use crate::{
     authz::{Permit, Principal, Target},
+    clock::now_ms,
     error::Result,
     plugins::PluginSet,
 };
@@ -127,10 +126,6 @@ fn next_sequence(change: &mut dyn Change) -> Result<u64> {
     numbers.last += 1;
     keep(change, NUMBERS, b"numbers", &numbers);
     Ok(numbers.last)
-}
-
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 
 #[cfg(test)]

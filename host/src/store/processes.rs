@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::view::{self, Change, Record, Table, Take, View};
 use crate::{
+    clock::now_ms,
     error::Result,
     plugins::types::{Port, ProcessOutput, ProcessPhase, ProcessState},
 };
@@ -66,7 +67,7 @@ impl Process {
     pub fn settle(&mut self, phase: ProcessPhase, message: Option<String>) {
         self.phase = phase;
         self.message = message;
-        self.since_ms = crate::capabilities::process::now_ms();
+        self.since_ms = now_ms();
     }
 
     /// The file that takes an output.

@@ -3,7 +3,7 @@
 //! Java's clients look at `exception`, a class name, to know what happened; the
 //! names are the original's and must stay exactly as they are.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use axum::{
     extract::Request,
@@ -14,7 +14,10 @@ use axum::{
 use serde_json::{Map, Value};
 
 use super::links;
-use crate::error::{Error, chain};
+use crate::{
+    clock::now_ms,
+    error::{Error, chain},
+};
 
 /// What a handler of the release API returns.
 pub(super) type Answer = Result<Response, Failure>;
@@ -187,10 +190,8 @@ fn body(
     message: &str,
     path: &str,
 ) -> Map<String, Value> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = u64::try_from(since.as_millis()).unwrap_or_default();
     let mut body = Map::new();
-    body.insert("timestamp".to_owned(), now.into());
+    body.insert("timestamp".to_owned(), now_ms().into());
     body.insert("status".to_owned(), status.as_u16().into());
     let reason = status.canonical_reason().unwrap_or_default();
     body.insert("error".to_owned(), reason.into());
