@@ -241,37 +241,10 @@ fn next_id(change: &mut (impl Change + ?Sized), of: &str) -> Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::store::Row;
+    use crate::store::in_memory::Rows;
 
-    /// A transaction over nothing but memory.
-    #[derive(Default)]
-    struct Memory(BTreeMap<(Table, Vec<u8>), Vec<u8>>);
-
-    impl View for Memory {
-        fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
-            Ok(self.0.get(&(table, key.to_vec())).cloned())
-        }
-
-        fn range(&self, table: Table, from: &[u8], to: &[u8], take: Take) -> Result<Vec<Row>> {
-            let rows = self.0.range((table, from.to_vec())..(table, to.to_vec()));
-            Ok(rows.map(|((_, k), v)| (k.clone(), v.clone())).take(take.limit).collect())
-        }
-    }
-
-    impl Change for Memory {
-        fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
-            self.0.insert((table, key.to_vec()), value);
-        }
-
-        fn delete(&mut self, table: Table, key: &[u8]) {
-            self.0.remove(&(table, key.to_vec()));
-        }
-    }
-
-    fn put(memory: &mut Memory, repository: &str, name: &str, version: &str) -> PackageRow {
+    fn put(memory: &mut Rows, repository: &str, name: &str, version: &str) -> PackageRow {
         let metadata = PackageMetadata {
             name: name.into(),
             version: version.into(),
@@ -287,7 +260,7 @@ mod tests {
 
     #[test]
     fn ids_count_up_and_find_their_package() {
-        let mut memory = Memory::default();
+        let mut memory = Rows::default();
         assert_eq!(put(&mut memory, LOCAL, "log", "1.0.0").id, 1);
         assert_eq!(put(&mut memory, LOCAL, "time", "1.0.0").id, 2);
 
@@ -297,7 +270,7 @@ mod tests {
 
     #[test]
     fn local_is_there_from_the_start_and_keeps_the_id_it_is_made_with() {
-        let mut memory = Memory::default();
+        let mut memory = Rows::default();
         assert_eq!(repository(&memory, LOCAL).unwrap().unwrap().id, 1);
         repository_insert(&mut memory, remote("test", None)).unwrap();
         assert_eq!(repository(&memory, LOCAL).unwrap().unwrap().id, 2);
@@ -312,7 +285,7 @@ mod tests {
 
     #[test]
     fn the_newest_is_the_greatest_by_semantic_version() {
-        let mut memory = Memory::default();
+        let mut memory = Rows::default();
         for version in ["9.0.0", "10.0.0", "10.0.0-rc1", "zzz", "1.0.0.RELEASE"] {
             put(&mut memory, LOCAL, "log", version);
         }
@@ -331,7 +304,7 @@ mod tests {
 
     #[test]
     fn more_versions_than_a_page_holds_are_all_looked_at() {
-        let mut memory = Memory::default();
+        let mut memory = Rows::default();
         for patch in 0..PAGE + 10 {
             put(&mut memory, LOCAL, "log", &format!("1.0.{patch}"));
         }
@@ -343,7 +316,7 @@ mod tests {
 
     #[test]
     fn of_equal_packages_the_one_of_the_highest_repository_wins() {
-        let mut memory = Memory::default();
+        let mut memory = Rows::default();
         for (name, order) in [("a", Some(1)), ("b", Some(7)), ("c", None)] {
             repository_insert(&mut memory, remote(name, order)).unwrap();
             put(&mut memory, name, "log", "1.0.0");

@@ -1,45 +1,12 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use super::{
-    super::{Row, Take, View},
+    super::{Take, View, in_memory::Rows},
     *,
 };
 use crate::plugins::types::PrincipalKind;
 
-/// A state of the store that is nothing but a map.
-#[derive(Default)]
-struct Memory(BTreeMap<(Table, Vec<u8>), Vec<u8>>);
-
-impl View for Memory {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        Ok(self.0.get(&(table, key.to_vec())).cloned())
-    }
-
-    fn range(&self, table: Table, from: &[u8], to: &[u8], take: Take) -> Result<Vec<Row>> {
-        let rows = self.0.iter().filter(|((it, key), _)| {
-            *it == table && key.as_slice() >= from && (to.is_empty() || key.as_slice() < to)
-        });
-        let rows = rows.map(|((_, key), value)| (key.clone(), value.clone()));
-        let mut rows = rows.collect::<Vec<_>>();
-        if take.reverse {
-            rows.reverse();
-        }
-        rows.truncate(take.limit);
-        Ok(rows)
-    }
-}
-
-impl Change for Memory {
-    fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
-        self.0.insert((table, key.to_vec()), value);
-    }
-
-    fn delete(&mut self, table: Table, key: &[u8]) {
-        self.0.remove(&(table, key.to_vec()));
-    }
-}
-
-impl Memory {
+impl Rows {
     fn announce(&mut self, hooks: &[&str], name: &str) {
         announce(self, &announcement(hooks, name, "")).unwrap();
     }
@@ -54,7 +21,8 @@ impl Memory {
     }
 
     fn rows(&self, table: &'static str) -> usize {
-        self.0.keys().filter(|(it, _)| *it == Table(table)).count()
+        let all = Take { reverse: false, limit: usize::MAX };
+        self.range(Table(table), b"", b"", all).unwrap().len()
     }
 }
 
@@ -94,14 +62,14 @@ fn names(pending: &[Pending]) -> Vec<(&str, u64, u32)> {
 
 #[test]
 fn nothing_is_kept_where_no_hook_wants_it() {
-    let mut store = Memory::default();
+    let mut store = Rows::default();
     store.announce(&[], "web");
-    assert_eq!(store.0.len(), 0);
+    assert_eq!(store.len(), 0);
 }
 
 #[test]
 fn an_event_goes_when_the_last_hook_has_it() {
-    let mut store = Memory::default();
+    let mut store = Rows::default();
     store.announce(&["mail", "chat"], "web");
     assert_eq!(names(&store.due("mail")), [("web", 1, 1)]);
 
@@ -122,7 +90,7 @@ fn an_event_goes_when_the_last_hook_has_it() {
 
 #[test]
 fn a_later_event_of_a_target_waits_for_the_earlier_one_and_others_do_not() {
-    let mut store = Memory::default();
+    let mut store = Rows::default();
     for name in ["web", "web", "api"] {
         store.announce(&["mail"], name);
     }
@@ -144,7 +112,7 @@ fn a_later_event_of_a_target_waits_for_the_earlier_one_and_others_do_not() {
 
 #[test]
 fn a_busy_lane_is_passed_over_and_a_batch_is_bounded() {
-    let mut store = Memory::default();
+    let mut store = Rows::default();
     for name in ["a", "b", "c", "d"] {
         announce(&mut store, &announcement(&["mail"], name, &"x".repeat(1000))).unwrap();
     }
@@ -162,7 +130,7 @@ fn a_busy_lane_is_passed_over_and_a_batch_is_bounded() {
 
 #[test]
 fn what_is_given_up_is_kept_whole_with_its_reason() {
-    let mut store = Memory::default();
+    let mut store = Rows::default();
     store.announce(&["mail"], "web");
     store.settle("mail", |_| Fate::Dead("no such address".to_owned()));
 
@@ -176,7 +144,7 @@ fn what_is_given_up_is_kept_whole_with_its_reason() {
 
 #[test]
 fn the_oldest_dead_letters_go_when_there_are_too_many_bytes() {
-    let mut store = Memory::default();
+    let mut store = Rows::default();
     for name in ["a", "b", "c"] {
         store.announce(&["mail"], name);
         store.settle("mail", |_| Fate::Dead("no".to_owned()));
@@ -199,7 +167,7 @@ fn an_event_for_a_full_queue_goes_to_the_dead_letters() {
         Queue { waiting_bytes: WAITING_BYTES_MAX, ..Queue::default() },
     ];
     for full in fill {
-        let mut store = Memory::default();
+        let mut store = Rows::default();
         keep(&mut store, deliveries::QUEUES, b"mail", &full);
         store.announce(&["mail", "chat"], "web");
 
@@ -216,7 +184,7 @@ fn an_event_for_a_full_queue_goes_to_the_dead_letters() {
 
 #[test]
 fn settling_twice_changes_nothing() {
-    let mut store = Memory::default();
+    let mut store = Rows::default();
     store.announce(&["mail"], "web");
     store.announce(&["mail"], "web");
     let first = store.due("mail");
@@ -227,7 +195,7 @@ fn settling_twice_changes_nothing() {
     assert_eq!(queues(&store).unwrap()[0].1.waiting, 1);
 }
 
-fn notice(store: &mut Memory, of: &Event, url: &str) {
+fn notice(store: &mut Rows, of: &Event, url: &str) {
     let object = serde_json::json!({ "to": url });
     let notice = Notice { lane: url.to_owned(), address: url.to_owned(), object };
     announce_notice(store, of, notice, &["mail".to_owned()]).unwrap();
@@ -239,7 +207,7 @@ fn urls(pending: &[Pending]) -> Vec<&str> {
 
 #[test]
 fn a_notice_has_the_lane_of_its_url_and_the_same_id_each_time() {
-    let mut store = Memory::default();
+    let mut store = Rows::default();
     store.announce(&[GATHERING], "web");
     let of = store.due(GATHERING).remove(0).event;
     let queue = notices_of("mail");
@@ -264,7 +232,7 @@ fn a_notice_has_the_lane_of_its_url_and_the_same_id_each_time() {
 
 #[test]
 fn one_url_has_only_so_many_notices_before_it() {
-    let mut store = Memory::default();
+    let mut store = Rows::default();
     store.announce(&[GATHERING], "web");
     let of = store.due(GATHERING).remove(0).event;
     let queue = notices_of("mail");
@@ -285,7 +253,7 @@ fn one_url_has_only_so_many_notices_before_it() {
 
 #[test]
 fn lanes_that_failed_can_be_passed_over() {
-    let mut store = Memory::default();
+    let mut store = Rows::default();
     for name in ["web", "api"] {
         store.announce(&["mail"], name);
     }
