@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    engine::{ATTEMPTS_MAX, Working, advance, blob_owner, undeploy},
+    engine::{ATTEMPTS_MAX, Working, advance, blob_owner, may_still_run, undeploy},
     install::{asked, shown},
     model::{Release, StatusCode},
     status::unknown,
@@ -130,6 +130,7 @@ pub(super) async fn go_on(app: &Arc<App>, mut operation: Operation) -> Result<En
         operation = advance(app, &operation).await?;
     }
     if !again.is_empty() && operation.attempts < ATTEMPTS_MAX {
+        app.engine.rest(&operation);
         return Ok(Ended::NotYet(format!(
             "Release [{}] is not deleted yet, and the server goes on trying (operation {}): {}",
             operation.release,
@@ -156,19 +157,7 @@ async fn finish(app: &App, mut operation: Operation) -> Result<Release> {
         .filter(|it| it.message.is_some())
         .map(|it| it.name.as_str())
         .collect();
-    operation.message = match left.as_slice() {
-        [] => None,
-        left => {
-            let release = &operation.release;
-            tracing::error!(
-                operation = operation.id,
-                release,
-                ?left,
-                "a release is deleted, and these may still run"
-            );
-            Some(format!("these may still run: {}", left.join(", ")))
-        }
-    };
+    operation.message = may_still_run(&operation, &left);
     operation.phase = Phase::Done;
     operation.ended_ms = Some(now_ms());
     let told = announcement(app, &operation, &row);

@@ -45,6 +45,10 @@ const PAGE: usize = 50;
 /// What could not be taken off its platform in so many attempts is left, and said
 /// to be.
 pub(super) const ATTEMPTS_MAX: u32 = 10;
+/// How long it rests before the second; twice as long before each further one, up to
+/// the most.
+const REST: Duration = Duration::from_secs(5);
+const REST_MAX: Duration = Duration::from_secs(60);
 /// How long one attempt may take.
 const UNDEPLOY_MAX: Duration = Duration::from_secs(120);
 /// Open operations that are taken up at once.
@@ -60,6 +64,9 @@ pub struct Engine {
     asked: Arc<Semaphore>,
     again: Arc<Semaphore>,
     working: Mutex<BTreeSet<String>>,
+    /// Operations that are not tried again before their time. A server that starts
+    /// tries them all at once.
+    resting: Mutex<BTreeMap<String, Instant>>,
     /// Young releases, and when they were made.
     young: Mutex<BTreeMap<(String, u32), u64>>,
     stopping: CancellationToken,
@@ -78,6 +85,7 @@ impl Default for Engine {
             asked: seats(),
             again: seats(),
             working: Mutex::default(),
+            resting: Mutex::default(),
             young: Mutex::default(),
             stopping: CancellationToken::new(),
         }
@@ -98,6 +106,20 @@ impl Engine {
     /// Whether it has been told to stop: no further step is begun.
     pub fn is_stopping(&self) -> bool {
         self.stopping.is_cancelled()
+    }
+
+    /// Leaves an operation alone for a while after an attempt that did not end it.
+    pub(super) fn rest(&self, operation: &Operation) {
+        let until = Instant::now() + rest(operation.attempts);
+        lock(&self.resting).insert(operation.id.clone(), until);
+    }
+
+    /// Whether it is still left alone. Forgets those whose time has come.
+    fn is_resting(&self, id: &str) -> bool {
+        let now = Instant::now();
+        let mut resting = lock(&self.resting);
+        resting.retain(|_, until| *until > now);
+        resting.contains_key(id)
     }
 
     /// Follows a release for a while.
@@ -171,6 +193,9 @@ async fn take_up(app: &Arc<App>) -> Result<()> {
         let Some(last) = open.last() else { return Ok(()) };
         after = last.release.clone();
         for operation in open {
+            if app.engine.is_resting(&operation.id) {
+                continue;
+            }
             // The next round takes up what there is no seat for now.
             let Ok(seat) = app.engine.again.clone().try_acquire_owned() else { return Ok(()) };
             let Some(working) = Working::on(app, &operation.id) else { continue };
@@ -205,6 +230,12 @@ async fn go_on(app: &Arc<App>, _working: Working, id: &str, release: &str) {
     if let Err(error) = ended {
         tracing::error!(operation = id, release, %error, "an operation could not be brought to its end");
     }
+}
+
+/// How long to rest after so many attempts.
+fn rest(attempts: u32) -> Duration {
+    let doubled = 2u32.saturating_pow(attempts.saturating_sub(1));
+    REST.saturating_mul(doubled).min(REST_MAX)
 }
 
 /// Keeps how far an operation is.
@@ -253,6 +284,17 @@ pub(super) async fn undeploy(
     let scope = platform.scope(&operation.id);
     let undeployed = deployer.undeploy(&scope, handle, UNDEPLOY_MAX).await?;
     undeployed.map(|_| ()).map_err(|it| Trouble::of(&platform, it))
+}
+
+/// Says in the log what an operation that has ended may have left running, and gives
+/// the sentence for its record; `None` where nothing is left.
+pub(super) fn may_still_run(operation: &Operation, left: &[&str]) -> Option<String> {
+    if left.is_empty() {
+        return None;
+    }
+    let Operation { id, release, kind, .. } = operation;
+    tracing::error!(operation = id, release, ?kind, ?left, "ended, and these may still run");
+    Some(format!("these may still run: {}", left.join(", ")))
 }
 
 /// Whose an application's bytes are, in the blobs' list of references.
@@ -336,6 +378,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_rest_is_twice_as_long_as_the_one_before_up_to_a_minute() {
+        let rests: Vec<u64> = (1..=6).map(|it| rest(it).as_secs()).collect();
+        assert_eq!(rests, [5, 10, 20, 40, 60, 60]);
+        assert_eq!(rest(u32::MAX), REST_MAX);
+    }
 
     #[test]
     fn no_more_operations_than_seats_are_let_in_and_a_large_package_takes_several() {

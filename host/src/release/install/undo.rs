@@ -1,7 +1,7 @@
 //! Takes back what an install has done.
 
 use super::*;
-use crate::release::engine::{ATTEMPTS_MAX, Trouble, undeploy};
+use crate::release::engine::{ATTEMPTS_MAX, Trouble, may_still_run, undeploy};
 
 /// Undoes an install and ends it as failed. What cannot be undone now is tried
 /// again by the engine.
@@ -39,10 +39,12 @@ pub(in crate::release) async fn undo(
         operation = advance(app, &operation).await?;
     }
     if again && operation.attempts < ATTEMPTS_MAX {
+        app.engine.rest(&operation);
         let release = &operation.release;
         tracing::warn!(release, ?left, "an install could not be undone yet");
         return Ok(());
     }
+    let left: Vec<&str> = left.iter().map(String::as_str).collect();
     give_up(app, operation, &left).await
 }
 
@@ -65,20 +67,11 @@ async fn undo_step(app: &Arc<App>, operation: &mut Operation, index: usize) -> R
     undeploy(app, operation, index).await
 }
 
-async fn give_up(app: &Arc<App>, mut operation: Operation, left: &[String]) -> Result<()> {
+async fn give_up(app: &Arc<App>, mut operation: Operation, left: &[&str]) -> Result<()> {
     let why = operation.message.take().unwrap_or_default();
-    operation.message = Some(match left {
-        [] => why.clone(),
-        left => {
-            let release = &operation.release;
-            tracing::error!(
-                operation = operation.id,
-                release,
-                ?left,
-                "an install is undone no further: these may still run"
-            );
-            format!("{why}; and these may still run: {}", left.join(", "))
-        }
+    operation.message = Some(match may_still_run(&operation, left) {
+        None => why.clone(),
+        Some(left) => format!("{why}; and {left}"),
     });
     operation.phase = Phase::Failed;
     operation.ended_ms = Some(now_ms());
