@@ -1,6 +1,8 @@
 //! The Escape Inventory API.
 
+mod cli;
 mod conditions;
+mod conventions;
 mod downloads;
 mod hostile_names;
 mod lists;

@@ -54,6 +54,44 @@ async fn metrics_count_answers_and_take_any_method() {
     }
 }
 
+/// Prometheus' own default buckets, which the dashboards of the original count on.
+#[tokio::test]
+async fn the_originals_metrics_have_their_names_labels_and_buckets() {
+    let host = Host::with(vec![guest::allow_all()]).await;
+    host.get("/").await.expect(200);
+    let answer = host.get("/metrics").await.expect(200);
+    let text = answer.text();
+    for (name, kind) in [
+        ("escape_downloads", "counter"),
+        ("escape_uploads", "counter"),
+        ("escape_http_responses_total", "counter"),
+        ("escape_http_responses_latency", "histogram"),
+    ] {
+        assert!(text.contains(&format!("# HELP {name} ")), "{name} in {text}");
+        assert!(text.contains(&format!("# TYPE {name} {kind}\n")), "{name} in {text}");
+    }
+    let labels = r#"code="200",method="GET""#;
+    assert!(text.contains(&format!("\nescape_http_responses_total{{{labels}}} ")), "{text}");
+    let buckets = format!("escape_http_responses_latency_bucket{{{labels},le=\"");
+    let buckets: Vec<(&str, u64)> = text
+        .lines()
+        .filter_map(|it| it.strip_prefix(&*buckets)?.split_once("\"} "))
+        .map(|(le, count)| (le, count.parse().unwrap()))
+        .collect();
+    let bounds: Vec<&str> = buckets.iter().map(|it| it.0).collect();
+    let defaults =
+        ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf"];
+    assert_eq!(bounds, defaults);
+    assert!(buckets.is_sorted_by_key(|it| it.1), "each holds those below: {buckets:?}");
+    let whole = |what: &str| {
+        let prefix = format!("escape_http_responses_latency_{what}{{{labels}}} ");
+        let line = text.lines().find_map(|it| it.strip_prefix(&*prefix));
+        line.unwrap_or_else(|| panic!("{prefix} in {text}")).parse::<f64>().unwrap()
+    };
+    assert_eq!(whole("count"), buckets.last().unwrap().1 as f64);
+    assert!(whole("sum") > 0.0 && whole("count") >= 1.0);
+}
+
 #[tokio::test]
 async fn uploads_and_downloads_are_counted() {
     let host = Host::with(vec![guest::allow_all()]).await;
