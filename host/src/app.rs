@@ -6,14 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use crate::{
     blobs::Blobs,
     capabilities::{Services, artifacts::Artifacts, http::Http, process::Processes},
     config::{Config, plugins},
     error::{Error, Result},
-    inventory::Downloads,
+    inventory::{self, Downloads},
     login::Login,
     outbox,
     plugins::{Binding, Kind, Plugins},
@@ -49,6 +49,8 @@ pub struct App {
     pub plugins: Plugins,
     /// What is being done to releases.
     pub engine: Engine,
+    /// Tells the work that deletes large namespaces that there is one.
+    pub deletions: Arc<Notify>,
     /// Downloads that are being counted.
     pub downloads: Downloads,
     /// What runs beside the requests.
@@ -85,6 +87,7 @@ pub async fn start_with(mut config: Config, bindings: Vec<Binding>) -> Result<Ar
     let app = Arc::new(App {
         config: Arc::new(config),
         login,
+        deletions: Arc::default(),
         downloads: Downloads::new(store.clone()),
         store,
         blobs,
@@ -94,6 +97,7 @@ pub async fn start_with(mut config: Config, bindings: Vec<Binding>) -> Result<Ar
         store_checked: Mutex::new(None),
     });
     engine::spawn(&app);
+    inventory::spawn_deletions(&app);
     spawn_collector(&app);
     outbox::spawn(&app);
     Ok(app)

@@ -120,7 +120,6 @@ where
 }
 
 /// A PUT.
-#[allow(dead_code, reason = "the routes that need it are on their way")]
 pub(super) fn put<H, T>(id: &'static str, path: &str, handler: H) -> Route
 where
     H: Handler<T, Arc<App>>,
@@ -204,7 +203,6 @@ impl Route {
     }
 
     /// Only a test system has it: a server with `dev`.
-    #[allow(dead_code, reason = "the routes that need it are on their way")]
     pub(super) fn only_with_dev(self) -> Route {
         Route { dev: true, ..self }
     }

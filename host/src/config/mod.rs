@@ -28,7 +28,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The folder that holds everything the server keeps.
     pub data: PathBuf,
-    /// Marks a test system. Nothing asks for it yet; wiping the store will.
+    /// Marks a test system, whose whole inventory may be wiped by a request.
     pub dev: bool,
     /// Listens on other addresses than loopback although nobody has to say who
     /// they are, since no password is set. Only for a network where the policy in force may trust everyone.

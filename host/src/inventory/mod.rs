@@ -7,9 +7,12 @@ mod decode;
 mod dependencies;
 mod download;
 mod download_url;
+mod hard_delete;
+mod hooks_document;
 mod json;
 pub mod metadata;
 mod names;
+mod namespaces;
 mod next_version;
 mod read;
 mod register;
@@ -20,18 +23,24 @@ mod tags;
 mod upload;
 mod validate;
 pub mod version;
+mod wipe;
 pub mod wire;
 mod words;
 
 pub use conditions::{ETag, Expected, digest};
 pub use dependencies::{Ties, Upstream, upstream};
 pub use download::{Downloads, download, package};
+pub use hard_delete::{hard_delete, spawn_deletions};
+pub use hooks_document::{
+    namespace_hooks, read_hooks, replace_namespace_hooks, replace_unit_hooks, unit_hooks,
+};
 pub use metadata::ReleaseMetadata;
 pub use names::{NamespaceName, UnitName};
+pub use namespaces::{add_namespace, read_namespace_update, read_new_namespace, update_namespace};
 pub use next_version::next_version;
 pub use read::{
-    Application, Namespace, PAGE_ROWS, Release, metadata, namespace, namespaces, release,
-    release_record, unit, units, versions,
+    Application, Namespace, PAGE_ROWS, Release, metadata, namespace, namespaces,
+    namespaces_named_or_public, release, release_record, unit, units, versions,
 };
 pub use register::{read_release, register};
 pub use release_id::ReleaseId;
@@ -41,4 +50,5 @@ pub use tags::{Tag, Tagging, delete_tag, no_tag, read_tagging, set_tag, tags, ta
 pub use upload::{expect_package, take_in, upload, upload_version};
 pub use validate::Checked;
 pub use version::{Version, VersionQuery};
+pub use wipe::wipe;
 pub use words::searched;

@@ -3,6 +3,8 @@
 //! What is answered as one list is read page by page, so that no list is ever
 //! held whole.
 
+use std::{collections::BTreeSet, ops::Bound, sync::Arc};
+
 use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -22,6 +24,9 @@ use crate::{
 
 /// Rows in a page: few enough to be read in passing.
 pub const PAGE_ROWS: usize = 100;
+
+/// Bytes after which a page is full: a logo may be as large as a request.
+const PAGE_BYTES: usize = 1 << 20;
 
 /// A namespace, as it is answered.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -80,6 +85,38 @@ pub async fn namespaces(
     let page = app.store.read(page).await?;
     let shown = page.namespaces.into_iter().map(|(name, record)| shown_namespace(name, record));
     Ok((shown.collect(), page.next))
+}
+
+/// A page of the namespaces that are named or public, by name, behind `after`, and
+/// behind which name the next one begins. What is named and not there is left out.
+pub async fn namespaces_named_or_public(
+    app: &App,
+    _: &Permit,
+    named: Arc<BTreeSet<String>>,
+    after: String,
+) -> Result<(Vec<Namespace>, Option<String>)> {
+    let page = move |view: &dyn View| {
+        let named = named.range::<str, _>((Bound::Excluded(&*after), Bound::Unbounded));
+        let named = named.take(PAGE_ROWS).cloned();
+        let public = namespaces::namespaces_public(view, &after, PAGE_ROWS)?;
+        // The first of either are more than the first of both.
+        let names: BTreeSet<String> = named.chain(public).collect();
+        let (mut shown, mut bytes, mut last) = (Vec::new(), 0, None);
+        for name in names.iter().take(PAGE_ROWS) {
+            if bytes >= PAGE_BYTES {
+                break;
+            }
+            last = Some(name);
+            let key = NamespaceName::parse(name)?;
+            if let Some(record) = namespaces::namespace(view, &key)? {
+                bytes += record.description.len() + record.logo.len();
+                shown.push(shown_namespace(name.clone(), record));
+            }
+        }
+        let is_last = names.len() < PAGE_ROWS && last == names.last();
+        Ok((shown, last.filter(|_| !is_last).cloned()))
+    };
+    app.store.read(page).await
 }
 
 /// One namespace.

@@ -48,6 +48,7 @@ use std::{
 };
 
 pub use audit::{Audit, Outcome};
+pub use tables::inventory_tables;
 pub use view::{Change, Record, Row, Table, Take, View, decode, encode, find, keep, key, prefix};
 
 use self::{
@@ -77,6 +78,17 @@ pub struct Options {
     pub queue_max: usize,
     /// Writes in one commit at the most.
     pub batch_max: usize,
+}
+
+/// A row of some table.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeptRow {
+    /// The table's name.
+    pub table: String,
+    /// The row's key in it.
+    pub key: Vec<u8>,
+    /// Its value.
+    pub value: Vec<u8>,
 }
 
 impl Default for Options {
@@ -163,6 +175,24 @@ impl Store {
         let result = scanning.await.unwrap_or_else(|it| Err(Error::store("reading", it)));
         self.report(&result);
         result
+    }
+
+    /// The first `limit` rows of all tables behind `after`, which is a table and a key
+    /// in it: to look at everything there is.
+    pub async fn rows(&self, after: Option<(&str, &[u8])>, limit: usize) -> Result<Vec<KeptRow>> {
+        let from = after
+            .map_or_else(Vec::new, |(table, key)| [table.as_bytes(), b"\0", key, b"\0"].concat());
+        let current = self.current()?;
+        let reading = move || current.between(&from, &[u8::MAX], Take { reverse: false, limit });
+        let reading = tokio::task::spawn_blocking(reading).await;
+        let rows = reading.unwrap_or_else(|it| Err(Error::store("reading", it)));
+        self.report(&rows);
+        let kept = |(place, value): Row| {
+            let end = place.iter().position(|it| *it == 0).unwrap_or(place.len());
+            let table = String::from_utf8_lossy(&place[..end]).into_owned();
+            KeptRow { table, key: place[(end + 1).min(place.len())..].to_vec(), value }
+        };
+        Ok(rows?.into_iter().map(kept).collect())
     }
 
     /// Leaves the audit record of a request that was refused, and waits a moment until

@@ -50,6 +50,11 @@ pub(super) const KEYED_BY_NAMESPACE: &[Table] = &[
 /// the whole inventory.
 pub(super) const KEYED_OTHERWISE: &[Table] = &[SEARCH_WORDS, DOWNSTREAM, SUBSCRIBERS, PROVIDERS];
 
+/// The names of the inventory's tables.
+pub fn inventory_tables() -> impl Iterator<Item = &'static str> {
+    KEYED_BY_NAMESPACE.iter().chain(KEYED_OTHERWISE).map(|it| it.0)
+}
+
 /// What a release has under keys that do not begin with its namespace. Called once
 /// for each release of a namespace that is deleted, while its rows and its unit's
 /// are still there.
@@ -94,4 +99,64 @@ fn ties(change: &mut dyn Change, release: &LeavingRelease<'_>) -> Result<()> {
 
 fn subscriptions(change: &mut dyn Change, unit: UnitKey<'_>, _: &UnitRecord) -> Result<()> {
     subscriptions_replace(change, unit, &BTreeSet::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    use super::{KEYED_BY_NAMESPACE, KEYED_OTHERWISE};
+
+    /// Tables that hold nothing of the inventory.
+    const OTHERS: &[&str] = &[
+        "audit",
+        "audit_head",
+        "blob_refs",
+        "meta",
+        "namespaces_leaving",
+        "operations",
+        "operations_open",
+        "package_ids",
+        "package_last_ids",
+        "package_repositories",
+        "packages",
+        "processes",
+        "readiness",
+        "releases",
+        "releases_listed",
+        "server_keys",
+    ];
+
+    #[test]
+    fn every_table_there_is_belongs_to_the_inventory_or_to_something_else() {
+        let mut found = BTreeSet::new();
+        collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+        let lists = [KEYED_BY_NAMESPACE, KEYED_OTHERWISE].concat();
+        let known: BTreeSet<_> =
+            lists.iter().map(|it| it.0).chain(OTHERS.iter().copied()).collect();
+        assert!(found.len() > 20, "{found:?}");
+        let unknown: Vec<_> = found
+            .iter()
+            .filter(|it| !known.contains(it.as_str()) && !it.starts_with("outbox_"))
+            .collect();
+        assert!(unknown.is_empty(), "tables without a place in `store/tables.rs`: {unknown:?}");
+        let missing: Vec<_> = known.iter().filter(|it| !found.contains(**it)).collect();
+        assert!(missing.is_empty(), "there are no such tables: {missing:?}");
+    }
+
+    fn collect(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                if !path.ends_with("tests") {
+                    collect(&path, found);
+                }
+                continue;
+            }
+            let source = fs::read_to_string(&path).unwrap();
+            for behind in source.split("Table(\"").skip(1) {
+                found.extend(behind.split('"').next().map(str::to_owned));
+            }
+        }
+    }
 }

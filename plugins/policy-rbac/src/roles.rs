@@ -25,7 +25,7 @@ const WRITER: &[&str] = &[
     "inventory:tag:set",
     "inventory:tag:delete",
 ];
-const OWNER: &[&str] = &["inventory:namespace:*"];
+const OWNER: &[&str] = &["inventory:namespace:create", "inventory:namespace:update"];
 const ADMIN: &[&str] = &["*"];
 const VIEW: &[&str] = &["package:read", "release:read", "release:list"];
 const CREATE: &[&str] = &["package:upload", "release:install", "release:delete"];

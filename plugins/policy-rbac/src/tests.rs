@@ -4,12 +4,16 @@ use chandlery_sdk::policy::Label;
 
 use super::*;
 
-const ACTIONS: [&str; 21] = [
+const ACTIONS: &[&str] = &[
     "inventory:search",
     "inventory:namespace:list",
     "inventory:namespace:read",
+    "inventory:namespace:create",
+    "inventory:namespace:update",
+    "inventory:namespace:delete",
     "inventory:unit:list",
     "inventory:unit:read",
+    "inventory:unit:update",
     "inventory:version:read",
     "inventory:version:next",
     "inventory:version:register",
@@ -20,6 +24,7 @@ const ACTIONS: [&str; 21] = [
     "inventory:tag:set",
     "inventory:tag:delete",
     "server:read",
+    "server:wipe",
     "package:upload",
     "package:read",
     "release:install",
@@ -115,7 +120,7 @@ fn the_whole_table_is_as_it_was_read_by_people() {
         "user:ada",
     ];
     let mut table = String::new();
-    for action in ACTIONS {
+    for &action in ACTIONS {
         table += &format!("{action:27}");
         for actor in actors {
             let yes: String = ["acme", "public", "team-a"]
@@ -139,8 +144,12 @@ fn the_whole_table_is_as_it_was_read_by_people() {
 inventory:search            --- --- --- --- APT --- --- APT
 inventory:namespace:list    --- --- --- --- APT --- --- APT
 inventory:namespace:read    -P- AP- APT AP- APT -P- -P- APT
+inventory:namespace:create  --- --- --- A-- APT --- --- APT
+inventory:namespace:update  --- --- --- A-- APT --- --- APT
+inventory:namespace:delete  --- --- --- --- APT --- --- APT
 inventory:unit:list         -P- AP- APT AP- APT -P- -P- APT
 inventory:unit:read         -P- AP- APT AP- APT -P- -P- APT
+inventory:unit:update       --- --- --- --- APT --- --- APT
 inventory:version:read      -P- AP- APT AP- APT -P- -P- APT
 inventory:version:next      -P- AP- APT AP- APT -P- -P- APT
 inventory:version:register  --- --- A-T A-- APT --- --- APT
@@ -151,6 +160,7 @@ inventory:tag:list          -P- AP- APT AP- APT -P- -P- APT
 inventory:tag:set           --- --- A-T A-- APT --- --- APT
 inventory:tag:delete        --- --- A-T A-- APT --- --- APT
 server:read                 APT APT APT APT APT APT APT APT
+server:wipe                 --- --- --- --- --- --- --- APT
 package:upload              --- --- --- --- --- --- APT APT
 package:read                --- --- --- --- --- APT APT APT
 release:install             --- --- --- --- --- --- APT APT
@@ -164,7 +174,7 @@ release:delete              --- --- --- --- --- --- APT APT
 #[test]
 fn without_bindings_only_a_server_of_its_own_machine_or_of_one_user_is_open() {
     let nobody = Model::new();
-    for action in ACTIONS.into_iter().chain(["release:invented"]) {
+    for action in ACTIONS.iter().copied().chain(["release:invented"]) {
         let ask = |id: &str, listen: &str, accounts: &str| {
             allows(&nobody, &question(id, action, "acme", listen, accounts))
         };
@@ -231,7 +241,7 @@ fn filter_and_reach_agree_with_authorize() {
     let model = model(BINDINGS);
     let namespaces = ["acme", "public", "team-a", "other"];
     for actor in ["anonymous", "user:rea", "builder", "user:owen", "user:ada", "user:vi"] {
-        for action in ACTIONS {
+        for &action in ACTIONS {
             let asked = question(actor, action, "other", "network", "none");
             let kind = asked.target.kind.clone();
             let targets: Vec<Target> = namespaces

@@ -43,7 +43,9 @@ const NAMES: [&str; 28] = [
 
 async fn status(host: &Host, method: Method, path: &str) -> u16 {
     let body = match method {
-        Method::POST => Body::from(json!({ "name": "app", "version": "9" }).to_string()),
+        Method::POST | Method::PUT => {
+            Body::from(json!({ "name": "app", "version": "9" }).to_string())
+        }
         _ => Body::empty(),
     };
     let request = Request::builder().method(method).uri(path);
@@ -66,6 +68,9 @@ async fn hostile_names_never_reach_anything() {
             format!("/{name}/units/app/versions/v1/"),
             format!("/ns/units/{name}/versions/v1/"),
             format!("/ns/units/{name}/versions/v1/download"),
+            format!("/{name}/hooks/"),
+            format!("/{name}/units/app/hooks/"),
+            format!("/ns/units/{name}/hooks/"),
         ];
         for path in reads {
             let status = status(&host, Method::GET, &at(&path)).await;
@@ -89,6 +94,16 @@ async fn hostile_names_never_reach_anything() {
             let status = status(&host, Method::POST, &at(&path)).await;
             assert!(matches!(status, 301 | 400 | 404), "POST {path}: {status}");
         }
+        let updates =
+            [format!("/{name}/"), format!("/{name}/hooks/"), format!("/ns/units/{name}/hooks/")];
+        for path in updates {
+            let status = status(&host, Method::PUT, &at(&path)).await;
+            assert!(matches!(status, 301 | 400 | 404), "PUT {path}: {status}");
+        }
+        let path = format!("/{name}/hard-delete");
+        let status = status(&host, Method::DELETE, &at(&path)).await;
+        assert!(matches!(status, 200 | 301 | 400 | 404), "DELETE {path}: {status}");
     }
     assert_eq!(host.get(&at("/")).await.expect(200).json(), before);
+    host.get(&at("/ns/units/app/versions/v1/")).await.expect(200);
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{at, expect_empty, expect_text, host_with, patient, register};
 
-const ROUTES: [(&str, &str, &str); 15] = [
+const ROUTES: &[(&str, &str, &str)] = &[
     ("server:read", "GET", "/"),
     ("inventory:namespace:list", "GET", "/api/v1/inventory/"),
     ("inventory:namespace:read", "GET", "/api/v1/inventory/ns/"),
@@ -23,6 +23,16 @@ const ROUTES: [(&str, &str, &str); 15] = [
     ("inventory:tag:delete", "DELETE", "/api/v1/inventory/ns/units/app/tags/live"),
     ("inventory:version:register", "POST", "/api/v1/inventory/ns/register"),
     ("inventory:version:upload", "POST", "/api/v1/inventory/ns/units/app/versions/v2/upload"),
+    ("inventory:namespace:create", "POST", "/api/v1/inventory/x/add-namespace"),
+    ("inventory:namespace:create", "POST", "/api/v1/internal/add-namespace"),
+    ("inventory:namespace:list", "GET", "/api/v1/internal/get_namespaces_for_project"),
+    ("inventory:namespace:update", "PUT", "/api/v1/inventory/ns/"),
+    ("inventory:namespace:read", "GET", "/api/v1/inventory/ns/hooks/"),
+    ("inventory:namespace:update", "PUT", "/api/v1/inventory/ns/hooks/"),
+    ("inventory:unit:read", "GET", "/api/v1/inventory/ns/units/app/hooks/"),
+    ("inventory:unit:update", "PUT", "/api/v1/inventory/ns/units/app/hooks/"),
+    // The last: nothing is left behind it.
+    ("inventory:namespace:delete", "DELETE", "/api/v1/inventory/ns/hard-delete"),
 ];
 
 async fn asked(host: &Host, method: &str, path: &str) -> Answer {
@@ -31,6 +41,11 @@ async fn asked(host: &Host, method: &str, path: &str) -> Answer {
         Method::DELETE => host.delete(path).await,
         _ if path.ends_with("/tags/") => {
             host.post(path, &json!({ "release_id": "ns/app-v1", "tag": "live" })).await
+        }
+        Method::PUT if path.ends_with("/hooks/") => host.put(path, &json!({})).await,
+        Method::PUT => host.put(path, &json!({ "name": "ns" })).await,
+        _ if path.ends_with("/inventory/x/add-namespace") => {
+            host.post(path, &json!({ "name": "added" })).await
         }
         _ if path.ends_with("/upload") => host.upload(path, b"bytes").await,
         _ => host.post(path, &json!({ "name": "app", "version": "3" })).await,
@@ -51,13 +66,14 @@ async fn with_plugins(host: &Host, bindings: Vec<chandlery::plugins::Binding>) {
 #[tokio::test]
 async fn each_route_asks_for_exactly_its_action() {
     let host = filled().await;
-    for (action, method, path) in ROUTES {
+    for &(action, method, path) in ROUTES {
         with_plugins(&host, vec![guest::deny_action(action)]).await;
         expect_text(asked(&host, method, path).await, 403, "not that");
     }
-    for (_, method, path) in ROUTES {
+    for &(_, method, path) in ROUTES {
         with_plugins(&host, vec![guest::deny_action("inventory:nothing")]).await;
-        asked(&host, method, path).await.expect(200);
+        let status = if method == "PUT" { 201 } else { 200 };
+        asked(&host, method, path).await.expect(status);
     }
 }
 
@@ -83,7 +99,7 @@ async fn a_policy_that_refuses_hides_what_exists() {
 async fn a_refused_request_changes_nothing() {
     let host = filled().await;
     with_plugins(&host, vec![guest::deny_all()]).await;
-    for (_, method, path) in ROUTES {
+    for &(_, method, path) in ROUTES {
         expect_text(asked(&host, method, path).await, 403, "not today");
     }
     with_plugins(&host, vec![guest::allow_all()]).await;
@@ -153,4 +169,56 @@ async fn a_hooks_warning_reaches_the_caller() {
     assert_eq!(answer.header("warning"), r#"299 chandlery "mind the gap""#);
     let answer = host.get(&at("/ns/units/app/versions/v3/")).await.expect(200);
     assert_eq!(answer.header("warning"), "");
+}
+
+#[tokio::test]
+async fn a_before_hook_may_refuse_or_amend_what_is_said_of_a_namespace() {
+    let host = filled().await;
+    let (add, new) = (at("/x/add-namespace"), json!({ "name": "new" }));
+    with_plugins(&host, vec![guest::allow_all(), guest::refusing_hook()]).await;
+    expect_text(host.post(&add, &new).await, 400, "too much");
+    expect_text(host.put(&at("/ns/"), &json!({ "name": "ns" })).await, 400, "too much");
+    for path in ["/ns/hooks/", "/ns/units/app/hooks/"] {
+        expect_text(host.put(&at(path), &json!({ "slack": {} })).await, 400, "too much");
+        assert_eq!(host.get(&at(path)).await.expect(200).json(), json!({}));
+    }
+    expect_empty(host.get(&at("/new/")).await, 404);
+
+    let patch = r#"[
+        {"op":"replace","path":"/description","value":"amended"},
+        {"op":"replace","path":"/is_public","value":true}
+    ]"#;
+    with_plugins(&host, vec![guest::allow_all(), guest::patching_hook(patch)]).await;
+    host.post(&add, &new).await.expect(200);
+    host.put(&at("/ns/"), &json!({ "name": "ns", "logo": "l" })).await.expect(201);
+    let listed = host.get(&at("/")).await.expect(200).json();
+    for (name, logo) in [("new", ""), ("ns", "l")] {
+        let found = &listed[name];
+        assert_eq!(found["description"], "amended");
+        assert_eq!((&found["is_public"], &found["logo"]), (&json!(true), &json!(logo)));
+    }
+    for path in ["/ns/hooks/", "/ns/units/app/hooks/"] {
+        host.put(&at(path), &json!({ "slack": {} })).await.expect(500);
+        assert_eq!(host.get(&at(path)).await.expect(200).json(), json!({}));
+    }
+}
+
+#[tokio::test]
+async fn a_before_hook_cannot_make_it_another_namespace() {
+    let host = filled().await;
+    for patch in [
+        r#"[{"op":"replace","path":"/name","value":"other"}]"#,
+        r#"[{"op":"replace","path":"/permission","value":"read"}]"#,
+        r#"[{"op":"add","path":"/hooks","value":{}}]"#,
+        r#"[{"op":"replace","path":"/logo","value":1}]"#,
+        r#"[{"op":"remove","path":"/logo"}]"#,
+    ] {
+        with_plugins(&host, vec![guest::allow_all(), guest::patching_hook(patch)]).await;
+        host.post(&at("/x/add-namespace"), &json!({ "name": "new" })).await.expect(500);
+        host.put(&at("/ns/"), &json!({ "name": "ns", "logo": "l" })).await.expect(500);
+    }
+    with_plugins(&host, vec![guest::allow_all()]).await;
+    let listed = host.get(&at("/")).await.expect(200).json();
+    assert_eq!(listed.as_object().unwrap().keys().collect::<Vec<_>>(), ["ns"]);
+    assert_eq!(listed["ns"]["logo"], "");
 }

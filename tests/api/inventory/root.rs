@@ -24,7 +24,7 @@ async fn a_browser_gets_a_page() {
 #[tokio::test]
 async fn what_is_no_route_is_answered_in_the_originals_way() {
     let host = host().await;
-    for path in ["/nothing", "/ns/hooks/", "/ns/units/app/other/", "/ns/hard-delete"] {
+    for path in ["/nothing", "/ns/nothing/", "/ns/units/app/nothing/", "/ns/hard-delete"] {
         let answer = expect_text(host.get(&at(path)).await, 404, NO_ROUTE);
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
     }

@@ -213,6 +213,33 @@ async fn the_inventorys_answers_are_as_the_document_says() {
         let missing = host.get(&path.replace("/ns/", "/nobody/")).await;
         check_answer(&document, "get", shown, &missing);
     }
+    let internal = |path: &str| format!("/api/v1/internal{path}");
+    let listed = internal("/get_namespaces_for_project");
+    check_answer(&document, "get", &listed, &host.get(&listed).await.expect(200));
+    for (status, body) in
+        [(200, json!({ "name": "new" })), (409, json!({ "name": "new" })), (400, json!(1))]
+    {
+        let path = internal("/add-namespace");
+        check_answer(&document, "post", &path, &host.post(&path, &body).await.expect(status));
+    }
+    for (path, body) in [
+        ("/ns/", json!({ "name": "ns" })),
+        ("/ns/hooks/", json!({ "slack": { "url": "x" } })),
+        ("/ns/units/app/hooks/", json!({ "build": { "url": "x" } })),
+    ] {
+        let path = inventory(path);
+        check_answer(&document, "put", &known(&path), &host.put(&path, &body).await.expect(201));
+        check_answer(
+            &document,
+            "put",
+            &known(&path),
+            &host.put(&path, &json!(1)).await.expect(400),
+        );
+        let told = host.get(&path).await.expect(200);
+        check_answer(&document, "get", &known(&path), &told);
+    }
+    let path = inventory("/ns/hard-delete");
+    check_answer(&document, "delete", &known(&path), &host.delete(&path).await.expect(200));
     for path in ["/", "/health", "/ready", "/metrics", DOCUMENT] {
         check_answer(&document, "get", path, &host.get(path).await.expect(200));
     }
@@ -240,4 +267,13 @@ async fn the_release_apis_answers_are_as_the_document_says() {
             check_answer(&document, "post", path, &answer);
         }
     }
+}
+
+#[tokio::test]
+async fn the_document_of_a_test_system_has_the_wipe() {
+    const WIPE: &str = "/api/v1/internal/database";
+    assert!(document(&Host::start().await).await["paths"][WIPE].is_null());
+    let host = Host::builder().config(|it| it.dev = true).start().await;
+    let document = document(&host).await;
+    check_answer(&document, "delete", WIPE, &host.delete(WIPE).await.expect(200));
 }

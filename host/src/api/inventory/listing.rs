@@ -33,16 +33,19 @@ where
     F: Future<Output = Result<Rows<C>>> + Send + 'static,
 {
     let first = page(None).await?;
+    let is_begun = !first.text.is_empty();
     let text = [head, first.text].concat();
     let Some(next) = first.next else {
         return Ok(json([text, tail].concat()));
     };
-    let more = stream::try_unfold((Some(next), page), |(next, page)| async move {
+    let state = (Some(next), is_begun, page);
+    let more = stream::try_unfold(state, |(next, is_begun, page)| async move {
         let Some(next) = next else { return Ok(None) };
         let rows = page(Some(next)).await?;
-        let comma: &[u8] = if rows.text.is_empty() { b"" } else { b"," };
+        let is_empty = rows.text.is_empty();
+        let comma: &[u8] = if is_begun && !is_empty { b"," } else { b"" };
         let text = Bytes::from([comma, &rows.text].concat());
-        Ok::<_, Error>(Some((text, (rows.next, page))))
+        Ok::<_, Error>(Some((text, (rows.next, is_begun || !is_empty, page))))
     });
     let ends = |text: Vec<u8>| stream::iter([Ok(Bytes::from(text))]);
     Ok(json(Body::from_stream(ends(text).chain(more).chain(ends(tail)))))
@@ -71,6 +74,7 @@ mod tests {
         assert_eq!(listed(&[&["1", "2"]]).await, "[1,2]\n");
         assert_eq!(listed(&[&["1", "2"], &["3"]]).await, "[1,2,3]\n");
         assert_eq!(listed(&[&["1", "2"], &[]]).await, "[1,2]\n");
+        assert_eq!(listed(&[&[], &["1"], &[], &["2"]]).await, "[1,2]\n");
     }
 
     #[tokio::test]

@@ -8,6 +8,8 @@ mod answer;
 mod body;
 mod conditions;
 mod download;
+mod hooks;
+mod internal;
 mod listing;
 mod multipart;
 mod namespaces;
@@ -21,14 +23,17 @@ mod units;
 mod upload;
 mod versions;
 
-use self::shapes::{NamespaceWithUnits, ReleaseOrPayload, SearchBody, TagBody, UnitWithVersions};
+use self::shapes::{
+    Hooks, NamespaceBody, NamespaceWithUnits, NewNamespaceBody, ReleaseOrPayload, SearchBody,
+    TagBody, UnitWithVersions,
+};
 pub(super) use self::{
     answer::{Failure, json},
     target::server as server_target,
 };
 use super::{
     openapi::{self, file, list_of, map_of, nothing, text, typed},
-    routes::{Routes, delete, get, post},
+    routes::{Route, Routes, delete, get, post, put},
 };
 use crate::inventory::{Application, Hit, Namespace, ReleaseMetadata};
 
@@ -39,6 +44,9 @@ const IF_MATCH: (&str, &str) =
 
 /// Where the inventory begins.
 const INVENTORY: &str = "/api/v1/inventory";
+
+/// What other services and tests use.
+const INTERNAL: &str = "/api/v1/internal";
 
 /// The routes of this family, in the order of its documents.
 pub(super) fn routes() -> Routes {
@@ -55,6 +63,44 @@ pub(super) fn routes() -> Routes {
             .gives(200, openapi::json::<NamespaceWithUnits>())
             .refuses([404])
             .as_written(),
+        put("updateNamespace", "/{namespace}/", namespaces::update_namespace)
+            .says("Puts what is said of a namespace in the place of what was")
+            .takes(openapi::json::<NamespaceBody>())
+            .gives(201, nothing())
+            .refuses([400, 404, 413])
+            .as_written(),
+        add_namespace("addNamespace", "/{namespace}/add-namespace")
+            .says("Adds the namespace that the body names, whatever the path does"),
+        delete("hardDelete", "/{namespace}/hard-delete", namespaces::hard_delete)
+            .says("Deletes a namespace, if it is there, with all that is in it")
+            .gives(200, nothing())
+            .refuses([400]),
+        get("getNamespaceHooks", "/{namespace}/hooks/", hooks::namespace_hooks)
+            .says("Which outside places are told of a namespace")
+            .gives(200, openapi::json::<Hooks>())
+            .refuses([404]),
+        put("replaceNamespaceHooks", "/{namespace}/hooks/", hooks::replace_namespace_hooks)
+            .says("Puts a hooks document in the place of a namespace's; it has no `build`")
+            .takes(openapi::json::<Hooks>())
+            .gives(201, nothing())
+            .refuses([400, 404, 413]),
+    ];
+    let internal = [
+        add_namespace("addNamespaceForProject", "/add-namespace")
+            .says("Adds the namespace that the body names"),
+        get(
+            "getNamespacesForProject",
+            "/get_namespaces_for_project",
+            internal::namespaces_for_project,
+        )
+        .says("The namespaces that are named, and all public ones, by name")
+        .query("namespace", "Names, with commas between; may be there more than once.")
+        .gives(200, map_of::<Namespace>()),
+        delete("wipe", "/database", internal::wipe)
+            .says("Empties the inventory of a test system")
+            .gives(200, nothing())
+            .refuses([400])
+            .only_with_dev(),
     ];
     // With a final slash it is a namespace of that name.
     let search = [
@@ -84,6 +130,15 @@ pub(super) fn routes() -> Routes {
             .gives(200, openapi::json::<UnitWithVersions>())
             .gives(304, nothing())
             .refuses([404]),
+        get("getUnitHooks", "/{namespace}/units/{unit}/hooks/", hooks::unit_hooks)
+            .says("Which outside places are told of a unit")
+            .gives(200, openapi::json::<Hooks>())
+            .refuses([404]),
+        put("replaceUnitHooks", "/{namespace}/units/{unit}/hooks/", hooks::replace_unit_hooks)
+            .says("Puts a hooks document in the place of a unit's")
+            .takes(openapi::json::<Hooks>())
+            .gives(201, nothing())
+            .refuses([400, 404, 413]),
         get("listVersions", "/{namespace}/units/{unit}/versions/", units::versions)
             .says("The versions of a unit, greatest first")
             .header(IF_NONE_MATCH.0, IF_NONE_MATCH.1)
@@ -153,4 +208,12 @@ pub(super) fn routes() -> Routes {
         .group("Units", INVENTORY, units)
         .group("Versions", INVENTORY, versions)
         .group("Tags", INVENTORY, tags)
+        .group("Internal", INTERNAL, internal)
+}
+
+fn add_namespace(id: &'static str, path: &str) -> Route {
+    post(id, path, namespaces::add_namespace)
+        .takes(openapi::json::<NewNamespaceBody>())
+        .gives(200, nothing())
+        .refuses([400, 409, 413])
 }

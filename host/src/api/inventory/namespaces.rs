@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use axum::{
     Extension,
+    body::Body,
     extract::{Path, State},
+    http::StatusCode,
 };
 
 use super::{
     answer::Answer,
+    body,
     listing::{Rows, listing},
     target,
 };
@@ -54,6 +57,53 @@ pub(super) async fn namespace(
     listing(head, units_of(app, permit, name), b"}}\n".to_vec()).await
 }
 
+/// `POST …/inventory/{anything}/add-namespace` and
+/// `POST /api/v1/internal/add-namespace`: adds the namespace that the body names.
+pub(super) async fn add_namespace(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    body: Body,
+) -> Answer<StatusCode> {
+    let body = body::read(body, app.config.limits.json_bytes_max).await?;
+    let (name, record) = inventory::read_new_namespace(&body)?;
+    let target = target::namespace(&name);
+    let permit = authz::authorize(&app, &caller, "inventory:namespace:create", target).await?;
+    inventory::add_namespace(&app, &permit, name, record).await?;
+    Ok(StatusCode::OK)
+}
+
+/// `PUT …/inventory/{namespace}/`: puts what is said of a namespace in the place of
+/// what was.
+pub(super) async fn update_namespace(
+    State(app): State<Arc<App>>,
+    Path(namespace): Path<String>,
+    Extension(caller): Extension<Arc<Caller>>,
+    body: Body,
+) -> Answer<StatusCode> {
+    let body = body::read(body, app.config.limits.json_bytes_max).await?;
+    let record = inventory::read_namespace_update(&body, &namespace)?;
+    let name = existing_name(&namespace)?;
+    let target = target::namespace(&name);
+    let permit = authz::authorize(&app, &caller, "inventory:namespace:update", target).await?;
+    inventory::update_namespace(&app, &permit, name, record).await?;
+    Ok(StatusCode::CREATED)
+}
+
+/// `DELETE …/{namespace}/hard-delete`: deletes a namespace with all that is in it,
+/// and answers when nothing is left. One that is not there has been deleted.
+pub(super) async fn hard_delete(
+    State(app): State<Arc<App>>,
+    Path(namespace): Path<String>,
+    Extension(caller): Extension<Arc<Caller>>,
+) -> Answer<StatusCode> {
+    let target = target::named_namespace(&namespace);
+    let permit = authz::authorize(&app, &caller, "inventory:namespace:delete", target).await?;
+    if let Ok(name) = NamespaceName::parse(&namespace) {
+        inventory::hard_delete(&app, permit, name).await?;
+    }
+    Ok(StatusCode::OK)
+}
+
 /// The pages of a namespace's units.
 pub(super) fn units_of(
     app: Arc<App>,
@@ -77,7 +127,7 @@ pub(super) fn existing_name(text: &str) -> Result<NamespaceName> {
     NamespaceName::parse(text).map_err(|_| Error::not_found("namespace", text))
 }
 
-fn member(name: &str, value: &impl serde::Serialize) -> Vec<u8> {
+pub(super) fn member(name: &str, value: &impl serde::Serialize) -> Vec<u8> {
     [wire::json(&name), b":".to_vec(), wire::json(value)].concat()
 }
 

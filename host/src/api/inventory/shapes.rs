@@ -64,3 +64,51 @@ pub(super) struct SearchBody {
     /// Where the page begins.
     cursor: Option<String>,
 }
+
+/// What is said of a namespace. What is not sent becomes empty.
+#[derive(ToSchema)]
+pub(super) struct NamespaceBody {
+    /// The name that the path has.
+    name: String,
+    description: Option<String>,
+    org_url: Option<String>,
+    /// Opaque text.
+    logo: Option<String>,
+    is_public: Option<bool>,
+}
+
+/// A new namespace.
+#[derive(ToSchema)]
+pub(super) struct NewNamespaceBody {
+    name: String,
+    description: Option<String>,
+    org_url: Option<String>,
+    /// Opaque text.
+    logo: Option<String>,
+    is_public: Option<bool>,
+    /// Taken and not kept.
+    project: Option<String>,
+}
+
+/// Which outside places are told of what happens.
+#[derive(ToSchema)]
+pub(super) struct Hooks {
+    slack: Option<SlackHook>,
+    events: Option<UrlHook>,
+    /// Units have it, namespaces do not.
+    build: Option<UrlHook>,
+}
+
+/// Where and as whom to write in Slack.
+#[derive(ToSchema)]
+pub(super) struct SlackHook {
+    url: Option<String>,
+    username: Option<String>,
+    icon_emoji: Option<String>,
+}
+
+/// Where to send.
+#[derive(ToSchema)]
+pub(super) struct UrlHook {
+    url: Option<String>,
+}

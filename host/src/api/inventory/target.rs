@@ -20,6 +20,11 @@ pub(super) fn namespace(name: &NamespaceName) -> Target {
     target("namespace", name.as_str(), name.as_str(), None)
 }
 
+/// What a request calls a namespace, and cannot be one.
+pub(super) fn named_namespace(name: &str) -> Target {
+    target("namespace", name, name, None)
+}
+
 /// All units of a namespace.
 pub(super) fn all_units(namespace: &NamespaceName) -> Target {
     target("unit", namespace.as_str(), "", None)

@@ -5,6 +5,7 @@ mod batches;
 mod crash;
 mod faults;
 mod formats;
+mod leaving;
 
 use std::sync::Arc;
 
