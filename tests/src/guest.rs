@@ -53,12 +53,24 @@ pub fn named_only() -> Binding {
 /// A policy that denies exactly this action, with the reason `not that`, and allows
 /// all others.
 pub fn deny_action(action: &str) -> Binding {
-    let length = action.len();
     // The action is the string at 36 of the question.
+    binding("deny-action", Kind::Policy, deny_text(36, action))
+}
+
+/// A policy that denies exactly this version, with the reason `not that`, and allows
+/// everything else.
+pub fn deny_version(version: &str) -> Binding {
+    // The target's version is the optional string at 68 of the question.
+    binding("deny-version", Kind::Policy, deny_text(72, version))
+}
+
+/// Denies questions that have this text at that offset.
+fn deny_text(offset: usize, text: &str) -> Vec<u8> {
+    let length = text.len();
     let body = format!(
         "(local $at i32) (local $i i32)
-         (local.set $at (i32.load (i32.add (local.get $p0) (i32.const 36))))
-         (if (i32.ne (i32.load (i32.add (local.get $p0) (i32.const 40))) (i32.const {length}))
+         (local.set $at (i32.load (i32.add (local.get $p0) (i32.const {offset}))))
+         (if (i32.ne (i32.load (i32.add (local.get $p0) (i32.const {}))) (i32.const {length}))
            (then (return (i32.const 0))))
          (loop $next
            (if (i32.ne
@@ -68,13 +80,11 @@ pub fn deny_action(action: &str) -> Binding {
            (local.set $i (i32.add (local.get $i) (i32.const 1)))
            (br_if $next (i32.lt_u (local.get $i) (i32.const {length}))))
          {}(i32.const 0)",
+        offset + 4,
         deny("(i32.const 1024)", "(i32.const 8)")
     );
-    let guest = Wat::new("access-policy")
-        .on("policy#authorize", &body)
-        .data(1024, b"not that")
-        .data(2048, action.as_bytes());
-    binding("deny-action", Kind::Policy, guest.component())
+    let guest = Wat::new("access-policy").on("policy#authorize", &body);
+    guest.data(1024, b"not that").data(2048, text.as_bytes()).component()
 }
 
 /// A policy component that answers with this body, which gives the address of a

@@ -5,8 +5,10 @@ mod clock;
 mod conditions;
 mod decode;
 mod dependencies;
+mod diff;
 mod download;
 mod download_url;
+mod graph;
 mod hard_delete;
 mod hooks_document;
 mod json;
@@ -14,6 +16,7 @@ pub mod metadata;
 mod names;
 mod namespaces;
 mod next_version;
+mod previous;
 mod read;
 mod register;
 pub mod release_id;
@@ -29,7 +32,12 @@ mod words;
 
 pub use conditions::{ETag, Expected, digest};
 pub use dependencies::{Ties, Upstream, upstream};
+pub use diff::{Change, Diff, diff};
 pub use download::{Downloads, download, package};
+pub use graph::{
+    DownstreamRelease, DownstreamReleases, ProvidingRelease, Surroundings, downstream, providers,
+    surroundings,
+};
 pub use hard_delete::{hard_delete, spawn_deletions};
 pub use hooks_document::{
     namespace_hooks, read_hooks, replace_namespace_hooks, replace_unit_hooks, unit_hooks,
@@ -38,6 +46,7 @@ pub use metadata::ReleaseMetadata;
 pub use names::{NamespaceName, UnitName};
 pub use namespaces::{add_namespace, read_namespace_update, read_new_namespace, update_namespace};
 pub use next_version::next_version;
+pub use previous::previous;
 pub use read::{
     Application, Namespace, PAGE_ROWS, Release, metadata, namespace, namespaces,
     namespaces_named_or_public, release, release_record, unit, units, versions,

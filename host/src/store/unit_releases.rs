@@ -208,6 +208,19 @@ pub fn unit_versions_greatest(
     rows.first().map(|(_, text)| kept_version(text)).transpose()
 }
 
+/// The greatest version of a unit that is less than that one: none of those that
+/// are equal to it in order.
+pub fn unit_versions_below(
+    view: &dyn View,
+    unit: UnitKey<'_>,
+    version: &Version,
+) -> Result<Option<Version>> {
+    let (from, _) = unit.following("");
+    let to = [&from[..], &order_key(version.as_str())].concat();
+    let rows = view.range(UNIT_VERSIONS, &from, &to, Take { reverse: true, limit: 1 })?;
+    rows.first().map(|(_, text)| kept_version(text)).transpose()
+}
+
 /// Some of a unit's versions, greatest first, and where to go on.
 pub struct VersionsPage {
     /// The versions.
@@ -508,6 +521,15 @@ mod tests {
             let rest = |it: &String| it.strip_prefix(&start).filter(|it| !it.is_empty()).map(order_key);
             let expected = distinct.iter().filter(|it| rest(it).is_some()).max_by_key(|it| rest(it));
             prop_assert_eq!(fixture.greatest(&start), expected.cloned());
+
+            for version in &distinct {
+                let less = distinct.iter().filter(|it| order_key(it) < order_key(version));
+                // Of two that are equal, the one registered later, as for the greatest.
+                let expected = less.max_by_key(|it| order_key(it));
+                let version = Version::parse(version).unwrap();
+                let below = unit_versions_below(&fixture.memory, fixture.key(), &version).unwrap();
+                prop_assert_eq!(below.map(|it| it.to_string()), expected.cloned());
+            }
 
             let begun = format!("{start}{begun}");
             let next = next_by_the_rule(&distinct, &begun).map(|it| it.to_string());

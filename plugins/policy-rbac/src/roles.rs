@@ -9,6 +9,7 @@ pub(crate) const NAMES: [&str; 6] = ["reader", "writer", "owner", "admin", "view
 
 const READER: &[&str] = &[
     "inventory:search",
+    "inventory:provider:list",
     "inventory:namespace:list",
     "inventory:namespace:read",
     "inventory:unit:list",

@@ -6,6 +6,7 @@ use super::*;
 
 const ACTIONS: &[&str] = &[
     "inventory:search",
+    "inventory:provider:list",
     "inventory:namespace:list",
     "inventory:namespace:read",
     "inventory:namespace:create",
@@ -142,6 +143,7 @@ fn the_whole_table_is_as_it_was_read_by_people() {
     // What lies in no namespace is the same in all three.
     let expected = "\
 inventory:search            --- --- --- --- APT --- --- APT
+inventory:provider:list     --- --- --- --- APT --- --- APT
 inventory:namespace:list    --- --- --- --- APT --- --- APT
 inventory:namespace:read    -P- AP- APT AP- APT -P- -P- APT
 inventory:namespace:create  --- --- --- A-- APT --- --- APT

@@ -3,8 +3,10 @@
 mod cli;
 mod conditions;
 mod conventions;
+mod diffs;
 mod downloads;
 mod everything;
+mod graph;
 mod hard_delete;
 mod hooks_documents;
 mod hostile_names;

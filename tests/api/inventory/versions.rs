@@ -1,7 +1,7 @@
 use chandlery_tests::Host;
 use serde_json::json;
 
-use super::{NO_ROUTE, at, expect_empty, expect_text, host_with};
+use super::{at, expect_empty, host_with};
 
 const VERSIONS: [&str; 13] = [
     "0.0.1", "0.0.2", "0.0.10", "0.1", "0.1.0", "0.1.5.1", "1", "1.0", "1.0.0", "1.2", "1.9",
@@ -96,13 +96,4 @@ async fn full_tells_more_for_any_text_but_none() {
     }
     let latest = host.get(&at("/ns/units/app/versions/latest/?full=1")).await.expect(200).json();
     assert_eq!(latest["is_latest"], true);
-}
-
-#[tokio::test]
-async fn what_comes_later_is_not_there_yet() {
-    let host = host_with(["1"]).await;
-    for verb in ["previous/", "diff/", "diff/v1/", "dependency-graph", "downstream"] {
-        let path = at(&format!("/ns/units/app/versions/v1/{verb}"));
-        expect_text(host.get(&path).await, 404, NO_ROUTE);
-    }
 }

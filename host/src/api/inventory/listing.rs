@@ -14,13 +14,29 @@ use crate::error::{Error, Result};
 pub(super) struct Rows<C> {
     text: Vec<u8>,
     next: Option<C>,
+    opening: Option<&'static [u8]>,
 }
 
 impl<C> Rows<C> {
     /// Joins rows. Without `next` they are the last.
     pub(super) fn new(rows: impl IntoIterator<Item = Vec<u8>>, next: Option<C>) -> Self {
         let text = rows.into_iter().collect::<Vec<_>>().join(&b',');
-        Rows { text, next }
+        Rows { text, next, opening: None }
+    }
+
+    /// Puts another list behind the one before: `opening` ends that and begins this.
+    /// For all pages but the first.
+    pub(super) fn behind(self, opening: &'static [u8]) -> Self {
+        Rows { opening: Some(opening), ..self }
+    }
+
+    /// The text to write where the list has rows already or not, and whether it has
+    /// some then.
+    fn joined(&self, begun: bool) -> (Vec<u8>, bool) {
+        let begun = begun && self.opening.is_none();
+        let comma: &[u8] = if begun && !self.text.is_empty() { b"," } else { b"" };
+        let text = [self.opening.unwrap_or_default(), comma, &self.text].concat();
+        (text, begun || !self.text.is_empty())
     }
 }
 
@@ -33,19 +49,16 @@ where
     F: Future<Output = Result<Rows<C>>> + Send + 'static,
 {
     let first = page(None).await?;
-    let is_begun = !first.text.is_empty();
-    let text = [head, first.text].concat();
+    let (text, begun) = first.joined(false);
+    let text = [head, text].concat();
     let Some(next) = first.next else {
         return Ok(json([text, tail].concat()));
     };
-    let state = (Some(next), is_begun, page);
-    let more = stream::try_unfold(state, |(next, is_begun, page)| async move {
+    let more = stream::try_unfold((Some(next), begun, page), |(next, begun, page)| async move {
         let Some(next) = next else { return Ok(None) };
         let rows = page(Some(next)).await?;
-        let is_empty = rows.text.is_empty();
-        let comma: &[u8] = if is_begun && !is_empty { b"," } else { b"" };
-        let text = Bytes::from([comma, &rows.text].concat());
-        Ok::<_, Error>(Some((text, (rows.next, is_begun || !is_empty, page))))
+        let (text, begun) = rows.joined(begun);
+        Ok::<_, Error>(Some((Bytes::from(text), (rows.next, begun, page))))
     });
     let ends = |text: Vec<u8>| stream::iter([Ok(Bytes::from(text))]);
     Ok(json(Body::from_stream(ends(text).chain(more).chain(ends(tail)))))
@@ -74,7 +87,24 @@ mod tests {
         assert_eq!(listed(&[&["1", "2"]]).await, "[1,2]\n");
         assert_eq!(listed(&[&["1", "2"], &["3"]]).await, "[1,2,3]\n");
         assert_eq!(listed(&[&["1", "2"], &[]]).await, "[1,2]\n");
-        assert_eq!(listed(&[&[], &["1"], &[], &["2"]]).await, "[1,2]\n");
+        assert_eq!(listed(&[&[], &["1"], &[], &[], &["2"]]).await, "[1,2]\n");
+    }
+
+    #[tokio::test]
+    async fn a_list_can_follow_another() {
+        let page = |at: Option<usize>| async move {
+            Ok(match at {
+                None => Rows::new([b"1".to_vec()], Some(1)),
+                Some(1) => Rows::new([b"2".to_vec()], Some(2)),
+                Some(2) => Rows::new([b"3".to_vec()], Some(3)).behind(b"],["),
+                Some(3) => Rows::new([b"4".to_vec()], Some(4)),
+                Some(4) => Rows::new([], Some(5)).behind(b"],["),
+                Some(_) => Rows::new([b"5".to_vec()], None),
+            })
+        };
+        let answer = listing(b"[".to_vec(), page, b"]".to_vec()).await.unwrap();
+        let bytes = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+        assert_eq!(&bytes[..], b"[1,2],[3,4],[5]");
     }
 
     #[tokio::test]

@@ -7,7 +7,9 @@
 mod answer;
 mod body;
 mod conditions;
+mod diff;
 mod download;
+mod graph;
 mod hooks;
 mod internal;
 mod listing;
@@ -24,8 +26,8 @@ mod upload;
 mod versions;
 
 use self::shapes::{
-    Hooks, NamespaceBody, NamespaceWithUnits, NewNamespaceBody, ReleaseOrPayload, SearchBody,
-    TagBody, UnitWithVersions,
+    Changes, DependencyGraph, Hooks, NamespaceBody, NamespaceWithUnits, NewNamespaceBody,
+    ReleaseOrPayload, SearchBody, TagBody, UnitWithVersions,
 };
 pub(super) use self::{
     answer::{Failure, json},
@@ -35,7 +37,9 @@ use super::{
     openapi::{self, file, list_of, map_of, nothing, text, typed},
     routes::{Route, Routes, delete, get, post, put},
 };
-use crate::inventory::{Application, Hit, Namespace, ReleaseMetadata};
+use crate::inventory::{
+    Application, DownstreamRelease, Hit, Namespace, ProvidingRelease, ReleaseMetadata,
+};
 
 const IF_NONE_MATCH: (&str, &str) =
     ("If-None-Match", "Sends nothing where the `ETag` is still one of these.");
@@ -201,6 +205,50 @@ pub(super) fn routes() -> Routes {
             .gives(200, nothing())
             .refuses([404, 412]),
     ];
+    let between = [
+        get(
+            "getPrevious",
+            "/{namespace}/units/{unit}/versions/{version}/previous/",
+            diff::previous,
+        )
+        .says("The metadata of the greatest version below")
+        .gives(200, openapi::json::<ReleaseMetadata>())
+        .refuses([404]),
+        get(
+            "diffWithPrevious",
+            "/{namespace}/units/{unit}/versions/{version}/diff/",
+            diff::diff_with_previous,
+        )
+        .says("What changed since the greatest version below, by member of the metadata")
+        .gives(200, map_of::<Changes>())
+        .refuses([404, 413]),
+        get("diff", "/{namespace}/units/{unit}/versions/{version}/diff/{old}/", diff::diff)
+            .says("What changed from the old version to this one, by member of the metadata")
+            .gives(200, map_of::<Changes>())
+            .refuses([404, 413]),
+        get(
+            "dependencyGraph",
+            "/{namespace}/units/{unit}/versions/{version}/dependency-graph",
+            graph::dependency_graph,
+        )
+        .says("A release among what it needs and gives, and what needs it")
+        .gives(200, openapi::json::<DependencyGraph>())
+        .refuses([404]),
+        get(
+            "listDownstream",
+            "/{namespace}/units/{unit}/versions/{version}/downstream",
+            graph::downstream,
+        )
+        .says("The releases that need exactly this one, the last registered first")
+        .gives(200, list_of::<DownstreamRelease>())
+        .refuses([404]),
+        // With a final slash it is read as a namespace, which cannot have that name.
+        get("listProviders", "/__providers", graph::providers)
+            .says("The greatest version of each unit that ever provided something")
+            .query("name", "What is provided.")
+            .gives(200, map_of::<ProvidingRelease>())
+            .as_written(),
+    ];
     Routes::default()
         .group("Server", "", server)
         .group("Namespaces", INVENTORY, namespaces)
@@ -208,6 +256,7 @@ pub(super) fn routes() -> Routes {
         .group("Units", INVENTORY, units)
         .group("Versions", INVENTORY, versions)
         .group("Tags", INVENTORY, tags)
+        .group("Between releases", INVENTORY, between)
         .group("Internal", INTERNAL, internal)
 }
 

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use utoipa::ToSchema;
 
-use crate::inventory::{Application, Namespace, ReleaseMetadata};
+use super::graph::{GraphEdge, GraphNode};
+use crate::inventory::{Application, Change, Namespace, ReleaseMetadata};
 
 /// A namespace and its units.
 #[derive(ToSchema)]
@@ -111,4 +112,19 @@ pub(super) struct SlackHook {
 #[derive(ToSchema)]
 pub(super) struct UrlHook {
     url: Option<String>,
+}
+
+/// A release among what it needs and gives, and what needs it.
+#[derive(ToSchema)]
+pub(super) struct DependencyGraph {
+    nodes: Vec<GraphNode>,
+    edges: Vec<GraphEdge>,
+}
+
+/// What changed in one member of a release.
+#[derive(ToSchema)]
+pub(super) struct Changes {
+    add: Option<Vec<Change>>,
+    change: Option<Vec<Change>>,
+    remove: Option<Vec<Change>>,
 }
