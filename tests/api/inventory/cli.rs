@@ -7,37 +7,37 @@ use chandlery_tests::{Running, program, status};
 use serde_json::{Value, json};
 
 /// What came back.
-struct Answer {
+pub(super) struct Answer {
     status: u16,
     head: String,
-    body: String,
+    pub(super) body: String,
 }
 
 impl Answer {
     #[track_caller]
-    fn expect(self, status: u16) -> Answer {
+    pub(super) fn expect(self, status: u16) -> Answer {
         let what = StatusCode::from_u16(status).unwrap();
         assert_eq!(self.status, status, "{what}: {}\n{}", self.head, self.body);
         self
     }
 
     #[track_caller]
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|it| panic!("{it}: {}", self.body))
     }
 }
 
-struct Cli {
-    server: Running,
+pub(super) struct Cli {
+    pub(super) server: Running,
 }
 
 impl Cli {
-    fn start() -> Cli {
+    pub(super) fn start() -> Cli {
         Cli { server: program!().serve(&["--dev"]) }
     }
 
     /// The headers that the command line puts on each call of the inventory.
-    async fn call(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> Answer {
+    pub(super) async fn call(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> Answer {
         let mut request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: Go-http-client/1.1\r\n\
              Content-Type: {kind}\r\nX-Escape-Token: \r\nAccept-Encoding: gzip\r\n",
@@ -55,17 +55,17 @@ impl Cli {
         Answer { status: status(&answer), head: head.to_owned(), body }
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(super) async fn get(&self, path: &str) -> Answer {
         self.call("GET", &format!("/api/v1/inventory{path}"), "application/json", b"").await
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Answer {
         let body = body.to_string();
         let path = format!("/api/v1/inventory{path}");
         self.call("POST", &path, "application/json", body.as_bytes()).await
     }
 
-    async fn upload(&self, path: &str, package: &str) -> Answer {
+    pub(super) async fn upload(&self, path: &str, package: &str) -> Answer {
         let boundary = "0c9f1d4b7a3e5f60718293a4b5c6d7e8f9";
         let body = format!(
             "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; \
@@ -78,7 +78,13 @@ impl Cli {
     }
 
     /// `escape run release` of a plan whose version ends in `@`.
-    async fn release(&self, namespace: &str, unit: &str, prefix: &str, depends: Value) -> String {
+    pub(super) async fn release(
+        &self,
+        namespace: &str,
+        unit: &str,
+        prefix: &str,
+        depends: Value,
+    ) -> String {
         let next = format!("/{namespace}/units/{unit}/next-version?prefix={prefix}");
         let version = self.get(&next).await.expect(200).body;
         assert_eq!(self.get(&next).await.expect(200).body, version, "the plan is compiled twice");
@@ -218,6 +224,20 @@ async fn a_release_goes_in_and_out_as_the_command_line_sends_it() {
     let second = cli.upload("/_/units/lib/versions/v0.0.1/upload", "other").await.expect(409);
     assert_eq!(second.body, "Resource already exists");
     assert_eq!(cli.get("/_/units/lib/versions/v0.0.1/download").await.body, "lib-0.0.1");
+}
+
+/// Between two scenarios the original's own suite empties the server.
+#[tokio::test]
+async fn a_wipe_leaves_nothing() {
+    let cli = Cli::start();
+    cli.release("ns", "app", "", json!([])).await;
+    let tag = json!({ "release_id": "ns/app-v0", "tag": "production" });
+    cli.post("/ns/units/app/tags/", &tag).await.expect(200);
+    let database = "/api/v1/internal/database";
+    assert_eq!(cli.call("DELETE", database, "application/json", b"").await.expect(200).body, "");
+    assert_eq!(cli.get("/").await.expect(200).json(), json!({}));
+    assert_eq!(cli.release("ns", "app", "", json!([])).await, "0", "numbers start again");
+    cli.get("/ns/units/app/versions/production/").await.expect(404);
 }
 
 #[tokio::test]

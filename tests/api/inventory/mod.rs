@@ -11,6 +11,7 @@ mod hard_delete;
 mod hooks_documents;
 mod hostile_names;
 mod lists;
+mod moving;
 mod namespaces;
 mod next_version;
 mod policies_and_hooks;
