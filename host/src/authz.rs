@@ -125,6 +125,12 @@ impl Permit {
         audit(&self.caller, self.action, &self.target, self.policy_digest.clone())
     }
 
+    /// Whether any before-hook is to be asked: without one, no object need be made for
+    /// [`Permit::reviewed`].
+    pub fn is_reviewed(&self) -> bool {
+        self.caller.plugins.has_before_hooks(self.action)
+    }
+
     /// Puts a thing to the before-hooks of the action, as `object`, and gives it as
     /// they leave it. `previous` is what is stored now, if anything. A no is
     /// [`Error::Refused`], and leaves an audit record.
@@ -139,7 +145,7 @@ impl Permit {
         previous: Option<Value>,
         read: impl FnOnce(Value, &T) -> Result<T, String>,
     ) -> Result<T> {
-        if !self.caller.plugins.has_before_hooks(self.action) {
+        if !self.is_reviewed() {
             return Ok(thing);
         }
         let reviewed = self.review(app, &object, previous).await?;

@@ -4,7 +4,8 @@
 //! codes), so that no client can make the number of series grow.
 
 use std::{
-    sync::{Arc, OnceLock},
+    collections::HashMap,
+    sync::{Arc, LazyLock, OnceLock, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
@@ -14,7 +15,7 @@ use axum::{
     http::{Method, Request, header},
     response::{IntoResponse, Response},
 };
-use metrics::{counter, describe_counter, describe_histogram, histogram};
+use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use super::caller::{Peer, RequestId};
@@ -75,51 +76,108 @@ pub(super) struct Exchange {
     method: Method,
     path: String,
     remote: Option<Peer>,
-    id: String,
     began: Instant,
+    route: Route,
+}
+
+/// Where the route of a request is noted, once it is found.
+#[derive(Clone, Default)]
+struct Route(Arc<OnceLock<MatchedPath>>);
+
+/// Notes the route that was found for the request's [`Exchange`].
+pub(super) fn note_route(request: Request<Body>) -> Request<Body> {
+    let extensions = request.extensions();
+    if let (Some(route), Some(found)) = (extensions.get::<Route>(), extensions.get()) {
+        // Set once: routes do not lead to each other.
+        let _ = route.0.set(MatchedPath::clone(found));
+    }
+    request
 }
 
 impl Exchange {
     /// Notes what is known at the beginning.
-    pub(super) fn begin(request: &Request<Body>, id: &RequestId) -> Exchange {
+    pub(super) fn begin(request: &mut Request<Body>) -> Exchange {
+        let route = Route::default();
+        request.extensions_mut().insert(route.clone());
         Exchange {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             remote: request.extensions().get::<Peer>().copied(),
-            id: id.0.clone(),
             began: Instant::now(),
+            route,
         }
     }
 
+    /// The path as it came.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Counts and logs it.
-    pub(super) fn end(self, answer: &Response) {
+    pub(super) fn end(self, id: &RequestId, answer: &Response) {
         let took = self.began.elapsed();
         let status = answer.status().as_u16();
-        let code = status.to_string();
-        let method = known(&self.method);
-        let route = answer.extensions().get::<MatchedPath>();
-        let route: Arc<str> = Arc::from(route.map_or("none", MatchedPath::as_str));
-
-        let labels = [("code", code.clone()), ("method", method.to_owned())];
-        counter!("escape_http_responses_total", &labels).increment(1);
-        histogram!("escape_http_responses_latency", &labels).record(took);
-        counter!("chandlery_requests_total",
-            "route" => route.clone(), "method" => method, "code" => code)
-        .increment(1);
-        histogram!("chandlery_request_seconds", "route" => route, "method" => method).record(took);
-
-        let duration_ms = (took.as_secs_f64() * 1e6).round() / 1e3;
-        let remote = self.remote.map(|it| it.0.to_string()).unwrap_or_default();
+        let route = self.route.0.get().map_or("none", MatchedPath::as_str);
+        count(route, known(&self.method), status, took);
         tracing::info!(
             target: "chandlery::http",
             method = %self.method,
             path = self.path,
             status,
-            duration_ms,
-            request_id = self.id,
-            remote,
+            duration_ms = (took.as_secs_f64() * 1e6).round() / 1e3,
+            request_id = id.0,
+            remote = self.remote.map(|it| it.0.to_string()).unwrap_or_default(),
             "request"
         );
+    }
+}
+
+/// The series that an answer counts in. Finding them by their labels costs more than
+/// counting, so it is done once.
+struct Series {
+    answers: Counter,
+    latency: Histogram,
+    requests: Counter,
+    seconds: Histogram,
+}
+
+type AnswersOfRoute = HashMap<(&'static str, u16), Series>;
+
+/// By route, then by method and status code: as many as there are series.
+static SERIES: LazyLock<RwLock<HashMap<String, AnswersOfRoute>>> = LazyLock::new(RwLock::default);
+
+fn count(route: &str, method: &'static str, status: u16, took: Duration) {
+    let known = SERIES.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(series) = known.get(route).and_then(|it| it.get(&(method, status))) {
+        return series.count(took);
+    }
+    drop(known);
+    let mut known = SERIES.write().unwrap_or_else(PoisonError::into_inner);
+    let of_route = known.entry(route.to_owned()).or_default();
+    of_route
+        .entry((method, status))
+        .or_insert_with(|| Series::new(route, method, status))
+        .count(took);
+}
+
+impl Series {
+    fn new(route: &str, method: &'static str, status: u16) -> Series {
+        let (route, code) = (route.to_owned(), status.to_string());
+        let labels = [("code", code.clone()), ("method", method.to_owned())];
+        Series {
+            answers: counter!("escape_http_responses_total", &labels),
+            latency: histogram!("escape_http_responses_latency", &labels),
+            requests: counter!("chandlery_requests_total",
+                "route" => route.clone(), "method" => method, "code" => code),
+            seconds: histogram!("chandlery_request_seconds", "route" => route, "method" => method),
+        }
+    }
+
+    fn count(&self, took: Duration) {
+        self.answers.increment(1);
+        self.latency.record(took);
+        self.requests.increment(1);
+        self.seconds.record(took);
     }
 }
 

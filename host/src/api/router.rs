@@ -6,14 +6,14 @@ use std::{borrow::Cow, convert::Infallible, panic::AssertUnwindSafe, sync::Arc, 
 use axum::{
     Router,
     body::Body,
-    extract::{DefaultBodyLimit, MatchedPath},
+    extract::DefaultBodyLimit,
     http::{HeaderValue, Request, StatusCode, Uri, header, request::Parts, uri::PathAndQuery},
-    middleware,
     response::{IntoResponse, Response},
 };
 use futures::FutureExt;
+use http_body::Body as _;
 use tokio::sync::Semaphore;
-use tower::ServiceExt;
+use tower::{ServiceExt, util::MapRequestLayer};
 use tracing::Instrument;
 
 use super::{
@@ -41,6 +41,8 @@ pub struct Api {
     app: Arc<App>,
     routes: Router,
     room: Arc<Semaphore>,
+    /// Of what extractors read. Bodies have their own limits where handlers read them.
+    body_limit: DefaultBodyLimit,
 }
 
 impl Api {
@@ -48,30 +50,32 @@ impl Api {
     pub fn new(app: Arc<App>) -> Api {
         let room = Arc::new(Semaphore::new(app.config.limits.requests_max));
         metrics::start(&app.tasks);
-        Api { routes: routes(app.clone()), app, room }
+        let json_bytes_max = usize::try_from(app.config.limits.json_bytes_max);
+        let body_limit = DefaultBodyLimit::max(json_bytes_max.unwrap_or(usize::MAX));
+        Api { routes: routes(app.clone()), app, room, body_limit }
     }
 
     /// Answers a request. Whatever happens on the way, there is an answer, and it
     /// carries the request's id.
-    pub async fn answer(&self, request: Request<Body>) -> Response {
+    pub async fn answer(&self, mut request: Request<Body>) -> Response {
         let id = RequestId::of(request.headers());
-        let exchange = Exchange::begin(&request, &id);
+        let exchange = Exchange::begin(&mut request);
         let span = tracing::info_span!("request", request_id = %id.0);
-        let mut answer = self.guarded(request, &id).instrument(span).await;
-        if let Ok(value) = HeaderValue::from_str(&id.0) {
+        let answering = self.guarded(request, &id, exchange.path());
+        let mut answer = answering.instrument(span).await;
+        exchange.end(&id, &answer);
+        if let Ok(value) = HeaderValue::try_from(id.0) {
             answer.headers_mut().insert(REQUEST_ID, value);
         }
-        exchange.end(&answer);
         answer
     }
 
     /// Keeps a panic in the one request that it belongs to.
-    async fn guarded(&self, request: Request<Body>, id: &RequestId) -> Response {
-        let path = request.uri().path().to_owned();
+    async fn guarded(&self, request: Request<Body>, id: &RequestId, path: &str) -> Response {
         let answer = AssertUnwindSafe(self.routed(request, id)).catch_unwind().await;
         answer.unwrap_or_else(|_| {
             tracing::error!(path, "a handler panicked");
-            Family::of(&path).broken(&path)
+            Family::of(path).broken(path)
         })
     }
 
@@ -97,20 +101,30 @@ impl Api {
         };
         let caller = caller::caller(&self.app, &mut parts, id);
         parts.extensions.insert(caller.clone());
+        if body.is_end_stream() {
+            let mut answer = self.handled(Request::from_parts(parts, body)).await;
+            caller::warn(&caller, answer.headers_mut());
+            return answer;
+        }
 
-        let path = parts.uri.path().to_owned();
+        let uri = parts.uri.clone();
         let (body, progress) = body::paced(body, &self.app.config);
-        let request = Request::from_parts(parts, body);
-        let mut answer = infallible(self.routes.clone().oneshot(request).await);
+        let mut request = Request::from_parts(parts, body);
+        self.body_limit.apply(&mut request);
+        let mut answer = self.handled(request).await;
         caller::warn(&caller, answer.headers_mut());
         match progress.trouble() {
             // Its own words are better, as long as they are to the point.
             Some(trouble) if answer.status() == trouble.status() => closing(answer),
             Some(trouble) if !answer.status().is_success() => {
-                closing(family.refused(trouble.status(), trouble.why(), &path))
+                closing(family.refused(trouble.status(), trouble.why(), uri.path()))
             }
             _ => answer,
         }
+    }
+
+    async fn handled(&self, request: Request<Body>) -> Response {
+        infallible(self.routes.clone().oneshot(request).await)
     }
 
     /// A place among the requests under way. How the server is can be asked at any time.
@@ -151,15 +165,15 @@ pub(super) fn all(dev: bool) -> [Routes; 3] {
 }
 
 fn routes(app: Arc<App>) -> Router {
-    let json_bytes_max = usize::try_from(app.config.limits.json_bytes_max).unwrap_or(usize::MAX);
     let [server, inventory, release] = all(app.config.dev);
+    // Sees the request alone, and costs it no future of its own.
+    let note_route: fn(Request<Body>) -> Request<Body> = metrics::note_route;
     Router::new()
         .merge(server.router())
         .merge(inventory.router())
         .merge(release::around(release.router()))
         .method_not_allowed_fallback(no_method)
-        .layer(middleware::from_fn(tell_route))
-        .layer(DefaultBodyLimit::max(json_bytes_max))
+        .layer(MapRequestLayer::new(note_route))
         .fallback(no_route)
         .with_state(app)
 }
@@ -170,19 +184,6 @@ async fn no_route(uri: Uri) -> Response {
 
 async fn no_method(method: axum::http::Method, uri: Uri) -> Response {
     Family::of(uri.path()).no_method(uri.path(), method.as_str())
-}
-
-/// Leaves the route's pattern beside the answer, for the metrics.
-async fn tell_route(
-    route: Option<MatchedPath>,
-    request: Request<Body>,
-    next: middleware::Next,
-) -> Response {
-    let mut answer = next.run(request).await;
-    if let Some(route) = route {
-        answer.extensions_mut().insert(route);
-    }
-    answer
 }
 
 /// Brings the path into the spelling that routes are matched in, or answers where

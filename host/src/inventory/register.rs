@@ -47,7 +47,8 @@ pub async fn register(
     let release = reviewed(app, permit, release).await?;
     let place = UnitPlace { namespace, unit: release.unit.clone() };
     let (by, at) = (registrar(permit), rfc3339(permit.at));
-    let told = Announcement::of(permit, Some(object_of(&release)?));
+    let object = Announcement::is_wanted(permit).then(|| object_of(&release)).transpose()?;
+    let told = Announcement::of(permit, object);
     let prepared = Prepared::of(release);
 
     let work = move |change: &mut dyn Change| {
@@ -60,6 +61,9 @@ pub async fn register(
 /// Asks the before-hooks, which may change the release but not which one it is:
 /// that is what the policy was asked about.
 async fn reviewed(app: &App, permit: &Permit, release: Checked) -> Result<Checked> {
+    if !permit.is_reviewed() {
+        return Ok(release);
+    }
     let object = object_of(&release)?;
     let amended = |object: Value, release: &Checked| {
         let amended = decode::amended(object).and_then(validate).map_err(|it| it.to_string())?;

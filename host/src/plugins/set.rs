@@ -162,6 +162,11 @@ impl PluginSet {
         Ok(Reviewed { object, changed_by, warnings, passed })
     }
 
+    /// Whether any after-hook wants to hear of `action`.
+    pub fn has_after_hooks(&self, action: &str) -> bool {
+        self.after_hooks.iter().any(|it| it.wants(action))
+    }
+
     /// The names of the after-hooks that want to hear of `action`.
     pub fn after_hooks(&self, action: &str) -> Vec<String> {
         let wanting = self.after_hooks.iter().filter(|it| it.wants(action));

@@ -1,11 +1,13 @@
 //! Operations that are committed together, each as if it were alone.
 //!
 //! An operation sees the last committed state and what the batch's earlier
-//! operations did to it. What it changes itself is noted, so that a failed
-//! operation is taken back without a trace and its neighbours never notice.
+//! operations did to it. What it changes itself lies over both until it has
+//! succeeded, so that a failed operation leaves no trace and its neighbours never
+//! notice.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
     ops::Bound,
 };
 
@@ -17,16 +19,19 @@ use super::{
 };
 use crate::error::Result;
 
-/// What was in a batch at a place: nothing yet, or a row that is put or dropped.
-type Replaced = Option<Option<Vec<u8>>>;
+/// Rows by place; one without a value is dropped.
+type Rows = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// The changes of a batch over a committed state.
 pub(super) struct Batch<'a> {
     base: &'a Snapshot,
-    // By place; without a value it is dropped.
-    rows: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    // What the running operation replaced in `rows`, the oldest first.
-    undo: Vec<(Vec<u8>, Replaced)>,
+    // Of the operations that succeeded.
+    rows: Rows,
+    // Of the running operation, over `rows`.
+    running: Rows,
+    // What the running operation found in `base`. It mostly changes what it has looked
+    // at, and its digests want to know what was there.
+    found: RefCell<HashMap<Vec<u8>, Option<Vec<u8>>>>,
     size_bytes: usize,
 }
 
@@ -42,41 +47,32 @@ pub(super) struct Digests {
 impl<'a> Batch<'a> {
     /// Nothing changed yet.
     pub(super) fn over(base: &'a Snapshot) -> Self {
-        Batch { base, rows: BTreeMap::new(), undo: Vec::new(), size_bytes: 0 }
+        let (rows, running, found) = Default::default();
+        Batch { base, rows, running, found, size_bytes: 0 }
     }
 
     /// Keeps what the running operation did; the next one begins.
     pub(super) fn accept(&mut self) {
-        self.undo.clear();
+        self.rows.extend(std::mem::take(&mut self.running));
+        self.found.get_mut().clear();
     }
 
     /// Takes back what the running operation did; the next one begins.
     pub(super) fn take_back(&mut self) {
-        for (place, old) in self.undo.drain(..).rev() {
-            match old {
-                Some(old) => self.rows.insert(place, old),
-                None => self.rows.remove(&place),
-            };
-        }
+        self.running.clear();
+        self.found.get_mut().clear();
     }
 
     /// The digests of the rows that the running operation changed so far.
     pub(super) fn digests(&self) -> Result<Digests> {
         let (mut before, mut after) = (Sha256::new(), Sha256::new());
-        let mut seen = BTreeSet::new();
-        let mut olds = BTreeMap::new();
-        for (place, old) in &self.undo {
-            if seen.insert(place) {
-                let old = match old {
-                    Some(inside) => inside.clone(),
-                    None => self.base.at(place)?,
-                };
-                olds.insert(place, old);
+        let found = self.found.borrow();
+        for (place, new) in &self.running {
+            hash_row(&mut after, place, new.as_deref());
+            match self.rows.get(place).or_else(|| found.get(place)) {
+                Some(old) => hash_row(&mut before, place, old.as_deref()),
+                None => hash_row(&mut before, place, self.base.at(place)?.as_deref()),
             }
-        }
-        for (place, old) in olds {
-            hash_row(&mut before, place, old.as_deref());
-            hash_row(&mut after, place, self.rows[place].as_deref());
         }
         Ok(Digests { before: hex::encode(before.finalize()), after: hex::encode(after.finalize()) })
     }
@@ -98,24 +94,31 @@ impl<'a> Batch<'a> {
 
     fn set(&mut self, place: Vec<u8>, value: Option<Vec<u8>>) {
         self.size_bytes += place.len() + value.as_ref().map_or(0, Vec::len);
-        let old = match self.rows.entry(place.clone()) {
-            Entry::Occupied(mut it) => Some(it.insert(value)),
-            Entry::Vacant(it) => {
-                it.insert(value);
-                None
-            }
-        };
-        self.undo.push((place, old));
+        self.running.insert(place, value);
+    }
+
+    /// What the batch has done to the rows between two places, in order.
+    fn changed(&self, from: &[u8], to: &[u8]) -> BTreeMap<&Vec<u8>, Option<&Vec<u8>>> {
+        let bounds = (Bound::Included(from), Bound::Excluded(to));
+        let layers = [&self.rows, &self.running];
+        let rows = layers.into_iter().flat_map(|it| it.range::<[u8], _>(bounds));
+        rows.map(|(place, value)| (place, value.as_ref())).collect()
     }
 }
 
 impl View for Batch<'_> {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let place = place(table, key);
-        match self.rows.get(&place) {
-            Some(inside) => Ok(inside.clone()),
-            None => self.base.at(&place),
+        if let Some(inside) = self.running.get(&place).or_else(|| self.rows.get(&place)) {
+            return Ok(inside.clone());
         }
+        let mut found = self.found.borrow_mut();
+        if let Some(beneath) = found.get(&place) {
+            return Ok(beneath.clone());
+        }
+        let beneath = self.base.at(&place)?;
+        found.insert(place, beneath.clone());
+        Ok(beneath)
     }
 
     fn range(&self, table: Table, from: &[u8], to: &[u8], take: Take) -> Result<Vec<Row>> {
@@ -123,23 +126,24 @@ impl View for Batch<'_> {
         if from >= to {
             return Ok(Vec::new());
         }
-        let bounds = (Bound::Included(from.as_slice()), Bound::Excluded(to.as_slice()));
-        let changed: Vec<_> = self.rows.range::<[u8], _>(bounds).collect();
-
+        let changed = self.changed(&from, &to);
+        let cut = |(mut place, value): Row| {
+            place.drain(..=table.0.len());
+            (place, value)
+        };
         // Each changed row hides at most one row beneath it.
         let beneath = Take { limit: take.limit.saturating_add(changed.len()), ..take };
-        let mut rows: BTreeMap<Vec<u8>, Vec<u8>> =
-            self.base.between(&from, &to, beneath)?.into_iter().collect();
+        let beneath = self.base.between(&from, &to, beneath)?;
+        if changed.is_empty() {
+            return Ok(beneath.into_iter().map(cut).collect());
+        }
+        let mut rows: BTreeMap<Vec<u8>, Vec<u8>> = beneath.into_iter().collect();
         for (place, value) in changed {
             match value {
                 Some(value) => rows.insert(place.clone(), value.clone()),
                 None => rows.remove(place),
             };
         }
-        let cut = |(mut place, value): Row| {
-            place.drain(..=table.0.len());
-            (place, value)
-        };
         let rows = rows.into_iter().map(cut);
         Ok(if take.reverse {
             rows.rev().take(take.limit).collect()

@@ -53,6 +53,12 @@ pub struct Announcement {
 }
 
 impl Announcement {
+    /// Whether any after-hook wants to hear of what `permit` allowed: without one, no
+    /// object need be made for [`Announcement::of`].
+    pub fn is_wanted(permit: &Permit) -> bool {
+        permit.caller.plugins.has_after_hooks(permit.action)
+    }
+
     /// What `permit` allowed, told to the after-hooks that were in force when the
     /// request began. `object` is what is stored, in the API's own shape.
     pub fn of(permit: &Permit, object: Option<serde_json::Value>) -> Self {
@@ -69,7 +75,10 @@ impl Announcement {
         object: Option<serde_json::Value>,
     ) -> Self {
         let hooks = plugins.after_hooks(action);
-        let id = uuid::Uuid::new_v4().to_string();
+        let id = match hooks.is_empty() {
+            true => String::new(),
+            false => uuid::Uuid::new_v4().to_string(),
+        };
         Announcement { id, action: action.to_owned(), target, actor, object, hooks }
     }
 

@@ -250,8 +250,10 @@ impl Writer {
         let mut jobs = Vec::new();
         let mut close = None;
         let mut next = Some(first);
+        // Found once a batch: before the first, nobody may be listening yet.
+        let waits = histogram!("chandlery_store_queue_wait_seconds");
         while let Some(mut job) = next.take() {
-            histogram!("chandlery_store_queue_wait_seconds").record(job.since().elapsed());
+            waits.record(job.since().elapsed());
             run_job(job.as_mut(), &mut batch, &mut head);
             jobs.push(job);
             if jobs.len() >= self.options.batch_max || batch.size_bytes() >= BATCH_BYTES {
@@ -287,6 +289,7 @@ impl Writer {
             let snapshot = engine.snapshot()?;
             let mut batch = Batch::over(&snapshot);
             format::admit(&mut batch)?;
+            batch.accept();
             if !batch.is_empty() {
                 engine.commit(&mut batch.rows())?;
             }
