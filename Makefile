@@ -36,7 +36,7 @@ test:
 
 bench:
 	@sdk/build/setup.sh
-	cargo bench --locked --package chandlery-tests --bench plugins --bench http
+	cargo bench --locked --package chandlery-tests --bench plugins --bench http --bench inventory
 
 crash:
 	@sdk/build/setup.sh

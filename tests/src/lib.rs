@@ -27,12 +27,16 @@
 //! ```
 
 mod answer;
+mod catalogue;
+mod connection;
 pub mod guest;
 mod host;
 mod program;
 
 pub use self::{
     answer::Answer,
+    catalogue::{Catalogue, Release},
+    connection::Connection,
     host::{Client, Host, HostBuilder},
     program::{Ended, PATIENCE, Program, Running, read_to_end, status},
 };

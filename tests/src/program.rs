@@ -21,6 +21,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Where the program is, and what it is started with. Made by [`program!`](crate::program).
 pub struct Program {
     path: PathBuf,
+    data: PathBuf,
     folder: Arc<TempDir>,
     variables: Vec<(String, String)>,
 }
@@ -51,7 +52,13 @@ impl Program {
     /// The program at that path, with a data folder of its own.
     pub fn at(path: &str) -> Program {
         let folder = Arc::new(tempfile::tempdir().expect("a folder can be made"));
-        Program { path: path.into(), folder, variables: Vec::new() }
+        let data = folder.path().join("data");
+        Program { path: path.into(), data, folder, variables: Vec::new() }
+    }
+
+    /// Keeps its data in that folder instead, and leaves it there.
+    pub fn over(self, data: &Path) -> Self {
+        Program { data: data.to_owned(), ..self }
     }
 
     /// Sets a variable of its environment. Nothing else is passed on but `PATH`.
@@ -69,7 +76,7 @@ impl Program {
 
     /// The folder that holds everything the server keeps.
     pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.data.clone()
     }
 
     /// Runs a command that ends by itself.
