@@ -9,6 +9,7 @@ mod everything;
 mod graph;
 mod hard_delete;
 mod hooks_documents;
+mod hostile_bodies;
 mod hostile_names;
 mod lists;
 mod moving;
