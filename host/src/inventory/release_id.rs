@@ -101,9 +101,12 @@ fn unqualified(id: &str) -> Result<(&str, Which)> {
 }
 
 fn version(text: &str) -> Option<Which> {
-    let bare = text.strip_prefix('v').unwrap_or(text);
-    if bare == "latest" || bare == "@" {
+    if matches!(text, "latest" | "@" | "v@") {
         return Some(Which::Latest);
+    }
+    let bare = text.strip_prefix('v').unwrap_or(text);
+    if matches!(bare, "latest" | "@") {
+        return None;
     }
     is_version_or_unresolved(bare).then(|| Which::Version(bare.to_owned()))
 }
@@ -135,7 +138,6 @@ mod tests {
             ("p/name:vlatest", "p/name:vlatest"),
             ("p/name:1@", "p/name:1@"),
             ("p/name:with blanks-and-v1", "p/name:with blanks-and-v1"),
-            ("name:a/b", "name:a/b"),
             ("p/a-v1:live", "p/a-v1:live"),
         ];
         for (text, expected) in cases {
@@ -154,6 +156,7 @@ mod tests {
             ("a::", "Invalid release format: a::.".to_owned()),
             ("", "Invalid release format: ''.".to_owned()),
             ("p/", "Invalid release format: ''.".to_owned()),
+            ("name:a/b", "Invalid release format: b.".to_owned()),
             ("name:", "Invalid tag '' in release string 'name:'".to_owned()),
             ("name-", no_version("name-", "")),
             ("name-vlatest", no_version("name-vlatest", "vlatest")),

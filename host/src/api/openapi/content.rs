@@ -52,16 +52,13 @@ pub(in crate::api) fn json<T: ToSchema>() -> Content {
 
 /// A list of values.
 pub(in crate::api) fn list_of<T: ToSchema>() -> Content {
-    let items = match T::name().as_ref() {
-        "String" => string(None).into(),
-        _ => reference::<T>(),
-    };
+    let items = inside::<T>();
     json_of::<T>(Schema::from(ArrayBuilder::new().items(items).build()).into())
 }
 
 /// Values by name.
 pub(in crate::api) fn map_of<T: ToSchema>() -> Content {
-    let values = AdditionalProperties::RefOr(reference::<T>());
+    let values = AdditionalProperties::RefOr(inside::<T>());
     let map = ObjectBuilder::new().schema_type(Type::Object).additional_properties(Some(values));
     json_of::<T>(Schema::from(map.build()).into())
 }
@@ -106,6 +103,14 @@ pub(super) fn named<T: ToSchema>() -> Vec<Named> {
 /// Points at a named type.
 pub(super) fn reference<T: ToSchema>() -> RefOr<Schema> {
     Ref::from_schema_name(T::name()).into()
+}
+
+/// A type inside of another; plain text has no name of its own.
+fn inside<T: ToSchema>() -> RefOr<Schema> {
+    match T::name().as_ref() {
+        "String" => string(None).into(),
+        _ => reference::<T>(),
+    }
 }
 
 fn json_of<T: ToSchema>(schema: RefOr<Schema>) -> Content {
