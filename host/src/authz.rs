@@ -38,7 +38,7 @@ pub struct Caller {
     pub request: RequestInfo,
     /// The plugins in force when the request began; it keeps them to its end.
     pub plugins: Arc<PluginSet>,
-    /// What the before-hooks want the caller to know, to go out with the answer.
+    /// What the caller should know, to go out with the answer.
     pub warnings: Warnings,
 }
 
@@ -52,7 +52,8 @@ impl Warnings {
         std::mem::take(&mut *self.0.lock().expect("nothing panics under this lock"))
     }
 
-    fn add(&self, warnings: Vec<String>) {
+    /// Adds some; what is too much is dropped.
+    pub fn add(&self, warnings: Vec<String>) {
         let mut gathered = self.0.lock().expect("nothing panics under this lock");
         let left = WARNINGS_MAX.saturating_sub(gathered.len());
         gathered.extend(warnings.into_iter().take(left));

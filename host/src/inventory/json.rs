@@ -46,10 +46,14 @@ pub(super) trait FromDoc: Sized {
 /// Reads the one JSON value that a body begins with; what comes behind it is passed
 /// over, as in the original.
 pub(super) fn first<T: FromDoc + Default>(body: &[u8]) -> Result<T, Error> {
-    let invalid = || Error::invalid("", "Invalid JSON");
+    first_told(body).map_err(|_| Error::invalid("", "Invalid JSON"))
+}
+
+/// The same, with what is wrong where something is.
+pub(super) fn first_told<T: FromDoc + Default>(body: &[u8]) -> Result<T, String> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let doc = Doc::deserialize(&mut deserializer).map_err(|_| invalid())?;
-    from(doc).map_err(|_| invalid())
+    let doc = Doc::deserialize(&mut deserializer).map_err(|it| it.to_string())?;
+    from(doc).map_err(|it| it.to_string())
 }
 
 /// Reads the members of an object into fields by name. Names of fields are

@@ -29,6 +29,7 @@ pub mod version;
 mod wipe;
 pub mod wire;
 mod words;
+mod yank;
 
 pub use conditions::{ETag, Expected, digest};
 pub use dependencies::{Ties, Upstream, upstream};
@@ -48,8 +49,9 @@ pub use namespaces::{add_namespace, read_namespace_update, read_new_namespace, u
 pub use next_version::next_version;
 pub use previous::previous;
 pub use read::{
-    Application, Namespace, PAGE_ROWS, Release, metadata, namespace, namespaces,
-    namespaces_named_or_public, release, release_record, unit, units, versions,
+    Application, Namespace, PAGE_ROWS, Release, VersionDetail, Yanked, metadata, namespace,
+    namespaces, namespaces_named_or_public, release, release_record, unit, units, version_details,
+    versions,
 };
 pub use register::{read_release, register};
 pub use release_id::ReleaseId;
@@ -61,3 +63,4 @@ pub use validate::Checked;
 pub use version::{Version, VersionQuery};
 pub use wipe::wipe;
 pub use words::searched;
+pub use yank::{Yanking, read_yanked, read_yanking, unyank, yank, yank_warning};

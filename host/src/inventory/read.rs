@@ -163,6 +163,63 @@ pub async fn versions(
     app.store.read(page).await
 }
 
+/// A version with what is kept of its release besides its metadata.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct VersionDetail {
+    /// The version, without a `v`.
+    pub version: String,
+    /// When it was registered.
+    pub uploaded_at: String,
+    /// Who registered it; empty where unknown.
+    pub uploaded_by: String,
+    /// Of its package, in hexadecimal; `null` while it has none.
+    pub sha256: Option<String>,
+    /// Of its package, in bytes; `null` while it has none.
+    pub size: Option<u64>,
+    /// How often its package was downloaded.
+    pub downloads: u64,
+    /// Whether it should not be used any more; `null` where it may be.
+    pub yanked: Option<Yanked>,
+}
+
+/// Why a release should not be used any more.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Yanked {
+    /// In words; may be empty.
+    pub reason: String,
+    /// The version to use instead, without a `v`.
+    pub replacement: Option<String>,
+    /// When it was yanked.
+    pub at: String,
+    /// By whom; empty where unknown.
+    pub by: String,
+}
+
+/// A page of a unit's versions with their details, greatest first, and where the next
+/// one begins.
+pub async fn version_details(
+    app: &App,
+    _: &Permit,
+    place: UnitPlace,
+    at: Option<Vec<u8>>,
+) -> Result<(Vec<VersionDetail>, Option<Vec<u8>>)> {
+    if at.is_none() {
+        // So that whoever has downloaded something sees that counted.
+        app.downloads.flush().await;
+    }
+    let page = move |view: &dyn View| {
+        let page = unit_releases::unit_versions_page(view, place.key(), at, PAGE_ROWS)?;
+        let mut details = Vec::new();
+        for version in &page.versions {
+            let record = unit_releases::unit_release(view, place.key(), version)?;
+            let downloads = unit_releases::unit_release_downloads(view, place.key(), version)?;
+            details.extend(record.map(|it| shown_version(version, it, downloads)));
+        }
+        Ok((details, page.next))
+    };
+    app.store.scan(page).await
+}
+
 /// What is kept of a release besides its metadata.
 pub async fn release_record(
     app: &App,
@@ -211,7 +268,8 @@ pub async fn release(
         let [of_release, of_unit] = of_both.each_ref().map(|it| it.as_str().trim_matches('"'));
         Ok(Release {
             metadata,
-            is_latest: unit.latest().is_some_and(|it| it.order(&version).is_eq()),
+            is_latest: record.yanked.is_some() == unit.all_yanked
+                && unit.latest().is_some_and(|it| it.order(&version).is_eq()),
             etag: ETag::of(&[&of_release, &of_unit, &downloads]),
             downloads,
             uploaded_by: record.uploaded_by,
@@ -219,6 +277,25 @@ pub async fn release(
         })
     };
     app.store.read(find).await
+}
+
+fn shown_version(version: &Version, record: UnitReleaseRecord, downloads: u64) -> VersionDetail {
+    let (sha256, size) = record.package.map(|it| (it.sha256, it.size)).unzip();
+    let yanked = record.yanked.map(|it| Yanked {
+        reason: it.reason,
+        replacement: it.replacement,
+        at: it.at,
+        by: it.by,
+    });
+    VersionDetail {
+        version: version.to_string(),
+        uploaded_at: record.uploaded_at,
+        uploaded_by: record.uploaded_by,
+        sha256,
+        size,
+        downloads,
+        yanked,
+    }
 }
 
 pub(super) fn shown_namespace(name: String, record: NamespaceRecord) -> Namespace {

@@ -80,7 +80,7 @@ fn object_of(release: &Checked) -> Result<Value> {
 }
 
 /// The name that is shown as `uploaded_by`.
-fn registrar(permit: &Permit) -> String {
+pub(super) fn registrar(permit: &Permit) -> String {
     login::shown_name(&permit.caller.principal).to_owned()
 }
 
@@ -149,6 +149,7 @@ fn followed(known: Option<UnitRecord>, release: &Checked, recorded: u64) -> Unit
         unit.description.clone_from(&release.metadata.description);
         unit.logo.clone_from(&release.metadata.logo);
         unit.latest_version = release.version.to_string();
+        unit.all_yanked = false;
     }
     unit.releases += 1;
     unit.changes += 1;

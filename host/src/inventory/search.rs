@@ -27,7 +27,7 @@ use crate::{
         View,
         leaving::namespace_is_leaving,
         search::{Found, SearchedRecord, is_place, search_unit, search_words},
-        unit_releases::unit_versions_greatest,
+        yanks::unit_versions_latest,
     },
 };
 
@@ -276,8 +276,8 @@ fn shown(view: &dyn View, found: Match) -> Result<Option<Hit>> {
     if namespace_is_leaving(view, &place.namespace)? {
         return Ok(None);
     }
-    let version = unit_versions_greatest(view, place.key(), "")?;
-    Ok(version.map(|it| Hit {
+    let version = unit_versions_latest(view, place.key())?;
+    Ok(version.map(|(it, _)| Hit {
         application: place.unit.to_string(),
         project: place.namespace.to_string(),
         version: it.to_string(),

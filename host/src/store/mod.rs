@@ -34,6 +34,7 @@ pub mod unit_releases;
 pub mod units;
 mod view;
 mod writer;
+pub mod yanks;
 
 use std::{
     fs::DirBuilder,

@@ -20,6 +20,7 @@ use super::{
         UnitReleaseRecord, unit_release_owner,
     },
     units::{UNITS, UnitRecord},
+    yanks::UNIT_VERSIONS_YANKED,
 };
 use crate::{
     error::Result,
@@ -37,6 +38,7 @@ pub(super) const KEYED_BY_NAMESPACE: &[Table] = &[
     UNIT_RELEASE_METADATA,
     UNIT_RELEASE_DOWNLOADS,
     UNIT_VERSIONS,
+    UNIT_VERSIONS_YANKED,
     UNITS,
     UNIT_HOOKS,
     TAGS,

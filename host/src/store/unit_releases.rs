@@ -8,7 +8,10 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Record, Table, Take, View, decode, encode, find, keep, prefix};
+use super::{
+    Change, Record, Table, Take, View, decode, encode, find, keep, prefix,
+    yanks::{UNIT_VERSIONS_YANKED, YankRecord, rows_of_both},
+};
 use crate::{
     error::{Error, Result},
     inventory::{
@@ -27,7 +30,7 @@ pub(super) const UNIT_RELEASE_METADATA: Table = Table("unit_release_metadata");
 pub(super) const UNIT_RELEASE_DOWNLOADS: Table = Table("unit_release_downloads");
 
 // (namespace, unit, start of a version up to a dot, order key of the rest, 0,
-// number of the release in its unit) -> the version's text.
+// number of the release in its unit) -> the version's text. Without the yanked ones.
 pub(super) const UNIT_VERSIONS: Table = Table("unit_versions");
 
 /// What is kept of a release besides its metadata.
@@ -51,6 +54,9 @@ pub struct UnitReleaseRecord {
     /// How often it was changed since: its package came, it was yanked or taken back.
     #[serde(default)]
     pub changes: u64,
+    /// Whether it should not be used any more, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yanked: Option<YankRecord>,
 }
 
 /// A release's bytes.
@@ -107,7 +113,7 @@ impl UnitKey<'_> {
     }
 
     // The keys of what may follow `start`, which is empty or ends with a dot.
-    fn following(&self, start: &str) -> (Vec<u8>, Vec<u8>) {
+    pub(super) fn following(&self, start: &str) -> (Vec<u8>, Vec<u8>) {
         prefix(&[self.namespace.as_str(), self.name.as_str(), start])
     }
 }
@@ -168,11 +174,14 @@ pub(super) fn unit_release_delete(
     change.delete(UNIT_RELEASE_DOWNLOADS, &key);
     for key in places_in_order(unit, version, record.number) {
         change.delete(UNIT_VERSIONS, &key);
+        if record.yanked.is_some() {
+            change.delete(UNIT_VERSIONS_YANKED, &key);
+        }
     }
 }
 
 /// Where a version stands behind each of its own starts.
-fn places_in_order(
+pub(super) fn places_in_order(
     unit: UnitKey<'_>,
     version: &Version,
     number: u64,
@@ -196,8 +205,8 @@ pub fn unit_release_put(
     keep(change, UNIT_RELEASES, &unit.release(version), record);
 }
 
-/// The greatest version that follows `start`, which is empty or ends with a dot.
-/// Of two that are equal in order, the one registered later.
+/// The greatest version that follows `start`, which is empty or ends with a dot, and
+/// is not yanked. Of two that are equal in order, the one registered later.
 pub fn unit_versions_greatest(
     view: &dyn View,
     unit: UnitKey<'_>,
@@ -229,7 +238,8 @@ pub struct VersionsPage {
     pub next: Option<Vec<u8>>,
 }
 
-/// A page of a unit's versions, greatest first; the first page without `at`.
+/// A page of a unit's versions, yanked ones among them, greatest first; the first page
+/// without `at`.
 pub fn unit_versions_page(
     view: &dyn View,
     unit: UnitKey<'_>,
@@ -238,7 +248,7 @@ pub fn unit_versions_page(
 ) -> Result<VersionsPage> {
     let (from, end) = unit.following("");
     let to = at.unwrap_or(end);
-    let rows = view.range(UNIT_VERSIONS, &from, &to, Take { reverse: true, limit })?;
+    let rows = rows_of_both(view, &from, &to, limit)?;
     let next = rows.last().filter(|_| rows.len() == limit).map(|(key, _)| key.clone());
     let versions = rows.iter().map(|(_, text)| kept_version(text)).collect::<Result<_>>()?;
     Ok(VersionsPage { versions, next })

@@ -14,12 +14,15 @@ pub(super) const UNITS: Table = Table("units");
 /// What is kept of a unit. All of it follows from its releases.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct UnitRecord {
-    /// Of the release with the greatest version.
+    /// Of the latest release.
     pub description: String,
-    /// Of the release with the greatest version.
+    /// Of the latest release.
     pub logo: String,
-    /// The greatest version.
+    /// The greatest version that is not yanked; the greatest of all where all are.
     pub latest_version: String,
+    /// Whether all are.
+    #[serde(default)]
+    pub all_yanked: bool,
     /// Who registered last; empty where unknown.
     pub uploaded_by: String,
     /// When a release was registered last.
@@ -46,7 +49,7 @@ impl UnitRecord {
     /// True where a new release of that version becomes the latest: of two that
     /// are equal in order the later one counts as greater.
     pub fn is_followed_by(&self, version: &Version) -> bool {
-        self.latest().is_none_or(|latest| latest.order(version).is_le())
+        self.all_yanked || self.latest().is_none_or(|latest| latest.order(version).is_le())
     }
 
     /// The version that counts as the latest.

@@ -45,6 +45,9 @@ pub(super) async fn fill(host: &Host, namespace: &str) {
         host.post(&format!("{app}/tags/"), &tag).await.expect(200);
     }
 
+    let yank = json!({ "reason": "too old", "replacement": "v2.0.0" });
+    host.post(&format!("{app}/versions/v1.0/yank"), &yank).await.expect(200);
+
     let hooks = json!({ "slack": { "url": "http://slack" }, "events": { "url": "http://e" } });
     host.put(&at(&format!("/{namespace}/hooks/")), &hooks).await.expect(201);
     host.put(&format!("{app}/hooks/"), &json!({ "build": { "url": "http://b" } }))

@@ -22,6 +22,7 @@ mod search;
 mod tags;
 mod uploads;
 mod versions;
+mod yank;
 
 use chandlery::plugins::Binding;
 use chandlery_tests::{Answer, Host, guest};

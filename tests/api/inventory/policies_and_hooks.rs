@@ -28,6 +28,8 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ),
     ("inventory:provider:list", "GET", "/api/v1/inventory/__providers?name=api"),
     ("inventory:version:download", "GET", "/api/v1/inventory/ns/units/app/versions/v1/download"),
+    ("inventory:version:yank", "POST", "/api/v1/inventory/ns/units/app/versions/v2/yank"),
+    ("inventory:version:yank", "DELETE", "/api/v1/inventory/ns/units/app/versions/v2/yank"),
     ("inventory:tag:list", "GET", "/api/v1/inventory/ns/units/app/tags/"),
     ("inventory:tag:set", "POST", "/api/v1/inventory/ns/units/app/tags/"),
     ("inventory:tag:delete", "DELETE", "/api/v1/inventory/ns/units/app/tags/live"),
@@ -49,6 +51,7 @@ async fn asked(host: &Host, method: &str, path: &str) -> Answer {
     match Method::from_bytes(method.as_bytes()).unwrap() {
         Method::GET => host.get(path).await,
         Method::DELETE => host.delete(path).await,
+        _ if path.ends_with("/yank") => host.post(path, &json!({})).await,
         _ if path.ends_with("/tags/") => {
             host.post(path, &json!({ "release_id": "ns/app-v1", "tag": "live" })).await
         }
@@ -129,6 +132,11 @@ async fn a_before_hook_refuses_with_its_message() {
     expect_text(host.upload(&upload, b"x").await, 400, "too much");
     let tag = json!({ "release_id": "ns/app-v1", "tag": "live" });
     expect_text(host.post(&at("/ns/units/app/tags/"), &tag).await, 400, "too much");
+    let yank = at("/ns/units/app/versions/v2/yank");
+    expect_text(host.post(&yank, &json!({})).await, 400, "too much");
+    expect_text(host.delete(&yank).await, 400, "too much");
+    let latest = host.get(&at("/ns/units/app/versions/latest/")).await.expect(200).json();
+    assert_eq!(latest["version"], "2");
     expect_empty(host.get(&at("/ns/units/app/versions/live/")).await, 404);
     expect_empty(host.get(&at("/ns/units/app/versions/v3/")).await, 404);
     expect_empty(host.get(&at("/ns/units/app/versions/v2/download")).await, 404);

@@ -13,7 +13,7 @@ use axum::{
 use super::{
     answer::{Answer, typed},
     range::{Wanted, wanted},
-    versions::permitted,
+    versions::{Meant, permitted_release},
 };
 use crate::{
     app::App,
@@ -31,9 +31,9 @@ pub(super) async fn download(
     headers: HeaderMap,
 ) -> Answer {
     let place = UnitPlace::parse(&namespace, &unit)?;
-    let (permit, version) =
-        permitted(&app, &caller, "inventory:version:download", &place, &asked).await?;
-    let package = inventory::package(&app, &permit, &place, &version).await?;
+    let Meant { permit, version, record } =
+        permitted_release(&app, &caller, "inventory:version:download", &place, &asked).await?;
+    let package = record.package.ok_or_else(|| place.no_release(&version))?;
     let etag = format!("\"{}\"", package.sha256);
 
     let wanted = wanted(&headers, &etag, package.size);

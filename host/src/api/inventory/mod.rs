@@ -24,10 +24,11 @@ mod target;
 mod units;
 mod upload;
 mod versions;
+mod yank;
 
 use self::shapes::{
     Changes, DependencyGraph, Hooks, NamespaceBody, NamespaceWithUnits, NewNamespaceBody,
-    ReleaseOrPayload, SearchBody, TagBody, UnitWithVersions,
+    ReleaseOrPayload, SearchBody, TagBody, UnitWithVersions, VersionOrDetail, YankBody,
 };
 pub(super) use self::{
     answer::{Failure, json},
@@ -145,10 +146,11 @@ pub(super) fn routes() -> Routes {
             .refuses([400, 404, 413]),
         get("listVersions", "/{namespace}/units/{unit}/versions/", units::versions)
             .says("The versions of a unit, greatest first")
+            .query("detail", "With `true`, what the server knows of each.")
             .header(IF_NONE_MATCH.0, IF_NONE_MATCH.1)
-            .gives(200, list_of::<String>())
+            .gives(200, list_of::<VersionOrDetail>())
             .gives(304, nothing())
-            .refuses([404]),
+            .refuses([400, 404]),
         get("nextVersion", "/{namespace}/units/{unit}/next-version", units::next_version)
             .says("The version to take next")
             .query("prefix", "What the version begins with, such as `1.2.`.")
@@ -185,6 +187,17 @@ pub(super) fn routes() -> Routes {
             .takes(file())
             .gives(200, nothing())
             .refuses([400, 404, 409, 412, 413]),
+        post("yank", "/{namespace}/units/{unit}/versions/{version}/yank", yank::yank)
+            .says("Says that a release should not be used any more; `latest` passes it over")
+            .header(IF_MATCH.0, IF_MATCH.1)
+            .takes(openapi::json::<YankBody>())
+            .gives(200, nothing())
+            .refuses([400, 404, 412, 413]),
+        delete("unyank", "/{namespace}/units/{unit}/versions/{version}/yank", yank::unyank)
+            .says("Takes a yank back, if there is one")
+            .header(IF_MATCH.0, IF_MATCH.1)
+            .gives(200, nothing())
+            .refuses([400, 404, 412]),
     ];
     let tags = [
         get("listTags", "/{namespace}/units/{unit}/tags/", tags::list)

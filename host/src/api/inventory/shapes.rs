@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 use super::graph::{GraphEdge, GraphNode};
-use crate::inventory::{Application, Change, Namespace, ReleaseMetadata};
+use crate::inventory::{Application, Change, Namespace, ReleaseMetadata, VersionDetail};
 
 /// A namespace and its units.
 #[derive(ToSchema)]
@@ -45,6 +45,23 @@ pub(super) struct ReleasePayload {
 pub(super) enum ReleaseOrPayload {
     Metadata(Box<ReleaseMetadata>),
     Payload(Box<ReleasePayload>),
+}
+
+/// A version without a `v`, or with `detail` what the server knows of it as well.
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub(super) enum VersionOrDetail {
+    Version(String),
+    Detail(Box<VersionDetail>),
+}
+
+/// Why a release should not be used any more. Nothing has to be said.
+#[derive(ToSchema)]
+pub(super) struct YankBody {
+    /// In words; 1,024 bytes at most.
+    reason: Option<String>,
+    /// The version of the unit to use instead, such as `v1.2`.
+    replacement: Option<String>,
 }
 
 /// What to tag, and how.

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     app::App,
     authz::{self, Caller, Permit},
-    error::Result,
+    error::{Error, Result},
     inventory::{self, UnitPlace, wire},
 };
 
@@ -54,10 +54,12 @@ pub(super) async fn unit(
     unless_known(&headers, &unit.etag, whole).await
 }
 
-/// `GET …/units/{unit}/versions/`: a unit's versions, greatest first.
+/// `GET …/units/{unit}/versions/`: a unit's versions, greatest first; with
+/// `detail=true` what the server knows of each.
 pub(super) async fn versions(
     State(app): State<Arc<App>>,
     Path((namespace, unit)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
     Extension(caller): Extension<Arc<Caller>>,
     headers: HeaderMap,
 ) -> Answer {
@@ -65,6 +67,9 @@ pub(super) async fn versions(
     let permit =
         authz::authorize(&app, &caller, "inventory:unit:read", target::unit(&place)).await?;
     let unit = inventory::unit(&app, &permit, &place).await?;
+    if wants_detail(query.as_deref())? {
+        return listing(b"[".to_vec(), details_of(app, permit, place), b"]\n".to_vec()).await;
+    }
     let whole = listing(b"[".to_vec(), versions_of(app, permit, place), b"]\n".to_vec());
     unless_known(&headers, &unit.etag, whole).await
 }
@@ -101,6 +106,31 @@ pub(super) fn versions_of(
             let page = inventory::versions(&app, &permit, place, at).await?;
             Ok(Rows::new(page.versions.iter().map(|it| wire::json(&it.as_str())), page.next))
         })
+    }
+}
+
+fn details_of(
+    app: Arc<App>,
+    permit: Permit,
+    place: UnitPlace,
+) -> impl Fn(Option<Vec<u8>>) -> BoxFuture<'static, Result<Rows<Vec<u8>>>> {
+    move |at| {
+        let (app, permit, place) = (app.clone(), permit.clone(), place.clone());
+        Box::pin(async move {
+            let (page, next) = inventory::version_details(&app, &permit, place, at).await?;
+            Ok(Rows::new(page.iter().map(wire::json), next))
+        })
+    }
+}
+
+fn wants_detail(query: Option<&str>) -> Result<bool> {
+    match parameter(query, "detail").as_deref() {
+        Some("true" | "1") => Ok(true),
+        None | Some("" | "false" | "0") => Ok(false),
+        Some(other) => {
+            let message = format!("`detail` must be `true` or `false`, not `{other}`");
+            Err(Error::invalid("detail", message))
+        }
     }
 }
 

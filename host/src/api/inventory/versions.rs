@@ -69,7 +69,7 @@ pub(super) struct Meant {
 }
 
 /// Finds the release that a path means, and asks whether the caller may do this to
-/// exactly that one.
+/// exactly that one. Of a yanked one the caller is warned.
 pub(super) async fn permitted_release(
     app: &App,
     caller: &Arc<Caller>,
@@ -77,12 +77,16 @@ pub(super) async fn permitted_release(
     place: &UnitPlace,
     asked: &str,
 ) -> Answer<Meant> {
-    let (permit, version) = permitted(app, caller, action, place, asked).await?;
+    let query = VersionQuery::parse(asked);
+    let (permit, version) = permitted_for(app, caller, action, place, query, asked).await?;
     let record = inventory::release_record(app, &permit, place, &version).await?;
+    if let Some(yank) = &record.yanked {
+        caller.warnings.add(vec![inventory::yank_warning(place, &version, yank)]);
+    }
     Ok(Meant { permit, version, record })
 }
 
-/// The same without a look at the release, which may not exist.
+/// The same for those who need no more of the release than which it is.
 pub(super) async fn permitted(
     app: &App,
     caller: &Arc<Caller>,
@@ -90,7 +94,22 @@ pub(super) async fn permitted(
     place: &UnitPlace,
     asked: &str,
 ) -> Answer<(Permit, Version)> {
-    let found = inventory::resolve(app, place, VersionQuery::parse(asked)).await?;
+    let Meant { permit, version, .. } =
+        permitted_release(app, caller, action, place, asked).await?;
+    Ok((permit, version))
+}
+
+/// Finds the version that a query means, without a look at the release, which may not
+/// exist, and asks.
+pub(super) async fn permitted_for(
+    app: &App,
+    caller: &Arc<Caller>,
+    action: &'static str,
+    place: &UnitPlace,
+    query: VersionQuery,
+    asked: &str,
+) -> Answer<(Permit, Version)> {
+    let found = inventory::resolve(app, place, query).await?;
     let named = found.as_ref().map_or(asked, Version::as_str);
     let permit = authz::authorize(app, caller, action, target::version(place, named)).await?;
     Ok((permit, found.ok_or_else(|| place.no_release(asked))?))
