@@ -392,8 +392,9 @@ mod tests {
 
     #[test]
     fn ties_to_others_are_limited() {
-        let some = |count: usize, form: fn(usize) -> Value| (0..count).map(form).collect::<Value>();
-        let forms: [(&str, fn(usize) -> Value); 3] = [
+        type Form = fn(usize) -> Value;
+        let some = |count: usize, form: Form| (0..count).map(form).collect::<Value>();
+        let forms: [(&str, Form); 3] = [
             ("depends", |it| json!({ "release_id": format!("l{it}x-v1") })),
             ("extends", |it| json!({ "release_id": format!("l{it}x-v1") })),
             ("provides", |it| json!({ "name": it.to_string() })),

@@ -341,6 +341,36 @@ async fn a_unit_is_followed_by_those_whose_last_release_names_any_version_of_it(
 }
 
 #[tokio::test]
+async fn a_hard_delete_takes_the_ties_of_a_namespace_and_leaves_those_of_others() {
+    let host = host().await;
+    let gone = |name: &str, version: &str, depends: &[&str]| {
+        let depends: Vec<_> = depends.iter().map(|it| json!({ "release_id": it })).collect();
+        json!({
+            "name": name, "version": version, "depends": depends,
+            "provides": [{ "name": "api" }],
+        })
+    };
+    register(&host, "gone", &gone("lib", "1", &[])).await.expect(200);
+    register(&host, "gone", &gone("web", "1", &["gone/lib-v1", "kept/base-v1"])).await.expect(200);
+    register(&host, "kept", &gone("base", "1", &[])).await.expect(200);
+    plain(&host, "kept/svc-v1", &["gone/lib-v1", "kept/base-v1"]).await;
+    host.delete(&at("/gone/hard-delete")).await.expect(200);
+
+    let left = json!([dependant("kept/svc-v1", true, true, false)]);
+    assert_eq!(downstream(&host, "kept/base-v1").await, left);
+    assert!(providers(&host, "?name=api").await.starts_with("{\"kept/base-v1\":"));
+    assert_eq!(subscribers(&host, "kept/base").await, ["kept/svc"]);
+    expect_empty(host.get(&of("gone/lib-v1", "downstream")).await, 404);
+    // What others need of it is theirs, and counts again once there is such a release.
+    register(&host, "gone", &gone("lib", "1", &[])).await.expect(200);
+    assert_eq!(downstream(&host, "gone/lib-v1").await, left);
+    assert_eq!(subscribers(&host, "gone/lib").await, ["kept/svc"]);
+    let found: Value = serde_json::from_str(&providers(&host, "?name=api").await).unwrap();
+    let ids: Vec<_> = found.as_object().unwrap().keys().collect();
+    assert_eq!(ids, ["gone/lib-v1", "kept/base-v1"]);
+}
+
+#[tokio::test]
 async fn a_bad_extension_leaves_nothing() {
     let host = host().await;
     for extends in [json!([null]), json!([{ "release_id": "nonsense" }]), json!([{}]), json!([1])] {

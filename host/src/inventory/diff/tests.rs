@@ -157,6 +157,9 @@ fn what_a_list_gains_or_loses_is_told_by_its_short_name() {
     }
 }
 
+/// Members as they are sent, each with its name in a diff.
+type Members = &'static [(&'static str, &'static str)];
+
 /// Changes one member of a thing, and checks that this is the one change.
 #[track_caller]
 fn check_member(make: impl Fn(Value) -> Value, member: &str, place: &str, values: [Value; 2]) {
@@ -173,7 +176,7 @@ fn each_member_of_each_type_has_its_name() {
         let list = list.to_owned();
         move |it: Value| json!({ &list: [it] })
     };
-    let cases: [(&str, &str, &[(&str, &str)], &[(&str, &str)]); 4] = [
+    let cases: [(&str, &str, Members, Members); 4] = [
         (
             "consumes",
             "Consumes",
