@@ -64,7 +64,7 @@ pub(super) fn routes() -> Routes {
             .gives(200, hal::<Info>())
             .refuses([400, 404])
             .as_written(),
-        get("releaseVersionStatus", "/status/{name}/{version}", releases::status_of_version)
+        get("releaseVersionStatus", "/status/{name}/{version}", releases::status)
             .says("How a version of a release is now")
             .gives(200, hal::<Info>())
             .refuses([400, 404])
@@ -74,7 +74,7 @@ pub(super) fn routes() -> Routes {
             .gives(200, hal::<Manifest>())
             .refuses([400, 404])
             .as_written(),
-        get("releaseVersionManifest", "/manifest/{name}/{version}", releases::manifest_of_version)
+        get("releaseVersionManifest", "/manifest/{name}/{version}", releases::manifest)
             .says("What the platform was told to run for a version of a release")
             .gives(200, hal::<Manifest>())
             .refuses([400, 404])

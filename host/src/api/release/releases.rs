@@ -8,6 +8,7 @@ use axum::{
     http::StatusCode,
 };
 use futures::stream;
+use serde::Deserialize;
 
 use super::{
     answer::{Answer, Failure},
@@ -23,55 +24,38 @@ use crate::{
 /// A part of the path, or why it cannot be read.
 type Part<T> = Result<Path<T>, PathRejection>;
 
-/// `GET /api/release/status/{name}`: how the highest version is now.
+/// What a path names: a release, or a version of it.
+#[derive(Deserialize)]
+pub(super) struct Named {
+    name: String,
+    version: Option<String>,
+}
+
+/// `GET /api/release/status/{name}`: how the highest version is now;
+/// `GET /api/release/status/{name}/{version}`: how that version is now.
 pub(super) async fn status(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Arc<Caller>>,
     view: View,
-    name: Part<String>,
+    named: Part<Named>,
 ) -> Answer {
-    let name = name_of(name)?;
-    let permit = may_read(&app, &caller, &name, None).await?;
-    let info = status::status(&app, &permit, &name, None).await?;
+    let (name, version) = name_and_version(named)?;
+    let permit = may_read(&app, &caller, &name, version).await?;
+    let info = status::status(&app, &permit, &name, version).await?;
     view.item(StatusCode::OK, &info, &[links::MANIFEST])
 }
 
-/// `GET /api/release/status/{name}/{version}`: how that version is now.
-pub(super) async fn status_of_version(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Arc<Caller>>,
-    view: View,
-    parts: Part<(String, String)>,
-) -> Answer {
-    let (name, version) = name_and_version(parts)?;
-    let permit = may_read(&app, &caller, &name, Some(version)).await?;
-    let info = status::status(&app, &permit, &name, Some(version)).await?;
-    view.item(StatusCode::OK, &info, &[links::MANIFEST])
-}
-
-/// `GET /api/release/manifest/{name}`: the manifest of the highest version.
+/// `GET /api/release/manifest/{name}`: the manifest of the highest version;
+/// `GET /api/release/manifest/{name}/{version}`: the manifest of that version.
 pub(super) async fn manifest(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Arc<Caller>>,
     view: View,
-    name: Part<String>,
+    named: Part<Named>,
 ) -> Answer {
-    let name = name_of(name)?;
-    let permit = may_read(&app, &caller, &name, None).await?;
-    let release = status::release(&app, &permit, &name, None).await?;
-    view.item(StatusCode::OK, &release.manifest, &[links::STATUS])
-}
-
-/// `GET /api/release/manifest/{name}/{version}`: the manifest of that version.
-pub(super) async fn manifest_of_version(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Arc<Caller>>,
-    view: View,
-    parts: Part<(String, String)>,
-) -> Answer {
-    let (name, version) = name_and_version(parts)?;
-    let permit = may_read(&app, &caller, &name, Some(version)).await?;
-    let release = status::release(&app, &permit, &name, Some(version)).await?;
+    let (name, version) = name_and_version(named)?;
+    let permit = may_read(&app, &caller, &name, version).await?;
+    let release = status::release(&app, &permit, &name, version).await?;
     view.item(StatusCode::OK, &release.manifest, &[links::STATUS])
 }
 
@@ -141,21 +125,26 @@ fn target(name: &str, version: Option<u32>) -> Target {
 /// The name in a path. No release has a name that cannot be a key's part.
 fn name_of(name: Part<String>) -> Result<String, Failure> {
     let Path(name) = name.map_err(|it| Failure::path(it.body_text()))?;
-    match name.chars().any(char::is_control) {
-        true => Err(Failure::no_release(&name, None)),
-        false => Ok(name),
+    match is_key(&name) {
+        true => Ok(name),
+        false => Err(Failure::no_release(&name, None)),
     }
 }
 
-fn name_and_version(parts: Part<(String, String)>) -> Result<(String, u32), Failure> {
-    let Path((name, version)) = parts.map_err(|it| Failure::path(it.body_text()))?;
+fn name_and_version(named: Part<Named>) -> Result<(String, Option<u32>), Failure> {
+    let Path(Named { name, version }) = named.map_err(|it| Failure::path(it.body_text()))?;
+    let Some(version) = version else { return Ok((name_of(Ok(Path(name)))?, None)) };
     let Ok(number) = version.parse::<i32>() else {
         return Err(Failure::path(format!(
             "the version of a release is a whole number, and `{version}` is not"
         )));
     };
     match u32::try_from(number) {
-        Ok(number) if !name.chars().any(char::is_control) => Ok((name, number)),
+        Ok(number) if is_key(&name) => Ok((name, Some(number))),
         _ => Err(Failure::no_release(&name, Some(number.into()))),
     }
+}
+
+fn is_key(name: &str) -> bool {
+    !name.chars().any(char::is_control)
 }
