@@ -11,12 +11,14 @@ use std::{
 };
 
 use regex::{Regex, RegexBuilder};
+use rustix::process::{Resource, setrlimit};
 use sha2::{Digest, Sha256};
 use tokio::process::{Child, Command};
 
 use super::{Grant, Key, blocking, folder, os};
 use crate::{
     blobs::Blobs,
+    open_files,
     plugins::types::{ProcessError, ProcessOutput, ProcessSpec},
     store::processes::Process,
 };
@@ -186,6 +188,7 @@ pub(super) async fn launch(
         .process_group(0)
         .kill_on_drop(false)
         .stdin(Stdio::null());
+    restore_open_files(&mut command);
     spawn(&mut command, process).await.map_err(|it| match it.kind() {
         io::ErrorKind::NotFound => {
             format!("program `{}` does not exist, or its interpreter does not", program.display())
@@ -195,6 +198,17 @@ pub(super) async fn launch(
         }
         _ => format!("program `{}` cannot be started: {it}", program.display()),
     })
+}
+
+/// Gives the child the limit on open files that the server itself was started with.
+#[expect(unsafe_code, reason = "a limit can only be set by the child, between fork and exec")]
+fn restore_open_files(command: &mut Command) {
+    let Some(limit) = open_files::before_raised() else { return };
+    // SAFETY: what runs in the child before its program is one system call, which takes
+    // no lock and no memory.
+    unsafe {
+        command.pre_exec(move || Ok(setrlimit(Resource::Nofile, limit.clone())?));
+    }
 }
 
 // Another thread that is just starting a process holds our writable handle of the

@@ -2,9 +2,10 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use bytes::Bytes;
 use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::plugins::types::{Label, PortRequest};
+use crate::plugins::types::{Label, PortRequest, ProcessPhase};
 
 const BINDING: &str = "deployer";
 
@@ -100,6 +101,16 @@ async fn an_empty_grant_starts_nothing() {
 }
 
 #[tokio::test]
+async fn a_process_may_open_as_many_files_as_the_server_could_at_its_start() {
+    let half = crate::open_files::raise_from_half();
+    let setup = Setup::new().await;
+    setup.start("a", sh("ulimit -n; exec sleep 600")).await.unwrap();
+    let tail = async || setup.processes.tail(BINDING, "a", ProcessOutput::Stdout, 100).await;
+    until("the limit", async || tail().await.unwrap() == format!("{half}\n")).await;
+    setup.end("a").await;
+}
+
+#[tokio::test]
 async fn a_process_runs_until_it_is_stopped_and_is_forgotten_with_its_folder() {
     let setup = Setup::new().await;
     let started = setup.start("a", sh("echo out; echo err >&2; exec sleep 600")).await.unwrap();
@@ -143,7 +154,7 @@ async fn what_ignores_the_request_to_end_is_killed_with_all_it_started() {
     let script = "trap '' TERM; (trap '' TERM; setsid sleep 600 & wait) & echo $! > child; \
                   while :; do sleep 1; done";
     let started = setup.start("a", sh(script)).await.unwrap();
-    let mark = setup.processes.inner.find(&key(BINDING, "a")).unwrap().record().unwrap().mark;
+    let mark = setup.processes.supervisor.find(&key(BINDING, "a")).unwrap().record().unwrap().mark;
     until("children", async || os::all_marked().remove(&mark).unwrap_or_default().len() >= 3).await;
 
     let stopped = setup.processes.stop(BINDING, "a", 100).await.unwrap();
@@ -271,7 +282,7 @@ async fn odd_specs_are_refused_before_anything_is_kept() {
         let refused = setup.start(name, sh("true")).await;
         assert!(matches!(refused, Err(ProcessError::Denied(_))), "{name}");
     }
-    assert!(setup.processes.inner.entries.lock().unwrap().is_empty());
+    assert!(setup.processes.supervisor.entries.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -357,10 +368,10 @@ async fn processes_are_found_again_by_another_server_and_keep_their_ports() {
 async fn a_process_that_ended_meanwhile_is_not_taken_for_another() {
     let setup = Setup::new().await;
     let started = setup.start("a", sh("exec sleep 600")).await.unwrap();
-    let entry = setup.processes.inner.find(&key(BINDING, "a")).unwrap();
+    let entry = setup.processes.supervisor.find(&key(BINDING, "a")).unwrap();
     // As if the pid had been given to somebody else since.
     let stranger = entry.record().map(|it| Process { started_ticks: Some(1), ..it }).unwrap();
-    setup.processes.inner.write(&stranger).await.unwrap();
+    setup.processes.supervisor.write(&stranger).await.unwrap();
 
     let again = setup.again().await;
     let found = again.status(BINDING, "a").await.unwrap();
@@ -373,11 +384,11 @@ async fn a_process_that_ended_meanwhile_is_not_taken_for_another() {
 async fn an_intention_without_a_pid_finds_its_process_by_the_mark() {
     let setup = Setup::new().await;
     let started = setup.start("a", sh("exec sleep 600")).await.unwrap();
-    let record = setup.processes.inner.find(&key(BINDING, "a")).unwrap().record().unwrap();
+    let record = setup.processes.supervisor.find(&key(BINDING, "a")).unwrap().record().unwrap();
     // As if the server had died between the start and its record.
     let intention =
         Process { phase: ProcessPhase::Starting, pid: None, started_ticks: None, ..record.clone() };
-    setup.processes.inner.write(&intention).await.unwrap();
+    setup.processes.supervisor.write(&intention).await.unwrap();
     let again = setup.again().await;
     let found = again.status(BINDING, "a").await.unwrap();
     assert_eq!((found.phase, found.pid), (ProcessPhase::Running, started.pid));
@@ -386,7 +397,7 @@ async fn an_intention_without_a_pid_finds_its_process_by_the_mark() {
 
     // As if it had died before the start.
     let nothing = Process { mark: "nobody".into(), name: "b".into(), ..intention };
-    setup.processes.inner.write(&nothing).await.unwrap();
+    setup.processes.supervisor.write(&nothing).await.unwrap();
     let found = setup.again().await.status(BINDING, "b").await.unwrap();
     assert_eq!(found.phase, ProcessPhase::Failed);
     assert!(found.message.unwrap().contains("before it was started"));
@@ -395,9 +406,13 @@ async fn an_intention_without_a_pid_finds_its_process_by_the_mark() {
 #[tokio::test]
 async fn a_start_that_nobody_waits_for_any_more_is_still_recorded() {
     let setup = Setup::new().await;
-    let cut_off = timeout(Duration::ZERO, setup.start("a", sh("exec sleep 600"))).await;
-    assert!(cut_off.is_err());
     let state = async || setup.processes.status(BINDING, "a").await;
+    // It is cut off while it watches whether the process stays.
+    tokio::select! {
+        biased;
+        () = until("it is announced", async || state().await.is_ok()) => {}
+        ended = setup.start("a", sh("exec sleep 600")) => panic!("not cut off: {ended:?}"),
+    }
     let running = async || state().await.is_ok_and(|it| it.phase == ProcessPhase::Running);
     until("it runs", running).await;
     setup.end("a").await;
@@ -431,7 +446,7 @@ async fn what_a_launcher_without_a_recorded_pid_has_left_is_ended() {
     until("the launcher has ended", ended).await;
     let path = Path::new(&started.workdir).join("child");
     let child: u32 = fs::read_to_string(path).unwrap().trim().parse().unwrap();
-    let entry = setup.processes.inner.find(&key(BINDING, "a")).unwrap();
+    let entry = setup.processes.supervisor.find(&key(BINDING, "a")).unwrap();
     entry.record.send_modify(|it| it.as_mut().unwrap().pid = None);
     assert!(exists(child));
 
