@@ -208,6 +208,7 @@ impl Route {
     }
 
     /// Only this spelling is the route; the one with the other end is not.
+    #[expect(clippy::wrong_self_convention, reason = "it says how the path is taken")]
     pub(super) fn as_written(self) -> Route {
         Route { both_slashes: false, ..self }
     }
