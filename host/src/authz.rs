@@ -126,6 +126,11 @@ impl Permit {
         audit(&self.caller, self.action, &self.target, self.policy_digest.clone())
     }
 
+    /// The same of one part of what was allowed.
+    pub fn audit_of(&self, part: &Target) -> Audit {
+        audit(&self.caller, self.action, part, self.policy_digest.clone())
+    }
+
     /// Whether any before-hook is to be asked: without one, no object need be made for
     /// [`Permit::reviewed`].
     pub fn is_reviewed(&self) -> bool {

@@ -90,6 +90,8 @@ pub struct Limits {
     pub json_bytes_max: u64,
     /// A package, in bytes.
     pub package_bytes_max: u64,
+    /// An import of a namespace, in bytes.
+    pub import_bytes_max: u64,
     /// Connections at once.
     pub connections_max: usize,
     /// Connections at once from one address; 0 means no limit of its own.
@@ -184,6 +186,7 @@ impl Default for Limits {
         Limits {
             json_bytes_max: 1 << 20,
             package_bytes_max: 512 << 20,
+            import_bytes_max: 64 << 30,
             connections_max: 4096,
             connections_per_address_max: 0,
             requests_max: 512,

@@ -29,10 +29,10 @@ pub(super) type Hooks = BTreeMap<String, Option<BTreeMap<String, String>>>;
 const VALUE_BYTES_MAX: usize = 4096;
 
 /// The hooks that a namespace may have.
-const NAMESPACE_HOOKS: &[&str] = &["events", "slack"];
+pub(super) const NAMESPACE_HOOKS: &[&str] = &["events", "slack"];
 
 /// The hooks that a unit may have.
-const UNIT_HOOKS: &[&str] = &["build", "events", "slack"];
+pub(super) const UNIT_HOOKS: &[&str] = &["build", "events", "slack"];
 
 /// Reads a document. Whether it makes sense depends on whose it is, and is seen to
 /// when that has been found.
@@ -119,7 +119,8 @@ fn existing_of_unit(view: &dyn View, place: &UnitPlace) -> Result<HooksDocument>
     }
 }
 
-fn check(document: &HooksDocument, allowed: &[&str]) -> Result<()> {
+/// Checks that a document holds nothing else than the hooks that it may have.
+pub(super) fn check(document: &HooksDocument, allowed: &[&str]) -> Result<()> {
     for (hook, settings) in &document.hooks {
         if !allowed.contains(&hook.as_str()) {
             return Err(Error::invalid(hook, format!("Unknown hook type '{hook}'")));

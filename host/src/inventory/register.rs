@@ -23,7 +23,7 @@ use crate::{
         namespaces::{NamespaceRecord, namespace, namespace_insert},
         outbox::{Announcement, announce},
         search::{SearchedRecord, search_put},
-        unit_releases::{UnitReleaseRecord, unit_release, unit_release_insert},
+        unit_releases::{PackageRecord, UnitReleaseRecord, unit_release, unit_release_insert},
         units::{UnitRecord, unit, unit_put},
     },
 };
@@ -46,13 +46,14 @@ pub async fn register(
 ) -> Result<()> {
     let release = reviewed(app, permit, release).await?;
     let place = UnitPlace { namespace, unit: release.unit.clone() };
-    let (by, at) = (registrar(permit), rfc3339(permit.at));
+    let registration =
+        Registration { by: registrar(permit), at: rfc3339(permit.at), ..Registration::default() };
     let object = Announcement::is_wanted(permit).then(|| object_of(&release)).transpose()?;
     let told = Announcement::of(permit, object);
     let prepared = Prepared::of(release);
 
     let work = move |change: &mut dyn Change| {
-        insert(change, &place, &prepared, by, at)?;
+        insert(change, &place, &prepared, registration)?;
         announce(change, &told)
     };
     app.store.write(permit.audit(), work).await
@@ -104,15 +105,33 @@ impl Prepared {
             release,
         }
     }
+
+    /// The release's metadata, as it is kept and answered.
+    pub(super) fn line(&self) -> &[u8] {
+        &self.line
+    }
 }
 
+/// Who registers, when, and what comes along where a release is taken over.
+#[derive(Default)]
+pub(super) struct Registration {
+    /// Empty where unknown.
+    pub(super) by: String,
+    pub(super) at: String,
+    /// The least number that the release gets in its unit.
+    pub(super) number: u64,
+    /// Its bytes.
+    pub(super) package: Option<PackageRecord>,
+}
+
+/// Keeps a release and all that follows from it.
 pub(super) fn insert(
     change: &mut dyn Change,
     place: &UnitPlace,
     prepared: &Prepared,
-    by: String,
-    at: String,
+    registration: Registration,
 ) -> Result<()> {
+    let Registration { by, at, number, package } = registration;
     let Prepared { release, line, digest, searched, ties } = prepared;
     if unit_release(change, place.key(), &release.version)?.is_some() {
         let message = format!("Release {}-v{} already exists", place.unit, release.version);
@@ -127,6 +146,7 @@ pub(super) fn insert(
     }
     let recorded = audit::head(change)?.number + 1;
     let mut followed = followed(known, release, recorded);
+    followed.releases = followed.releases.max(number);
     followed.uploaded_by.clone_from(&by);
     followed.uploaded_at.clone_from(&at);
     unit_put(change, &place.namespace, &place.unit, &followed);
@@ -136,6 +156,7 @@ pub(super) fn insert(
         uploaded_at: at,
         recorded,
         digest: digest.clone(),
+        package,
         ..UnitReleaseRecord::default()
     };
     unit_release_insert(change, place.key(), &release.version, &record, line);

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// The longest reason, in bytes.
-const REASON_BYTES_MAX: usize = 1024;
+pub(super) const REASON_BYTES_MAX: usize = 1024;
 
 /// What a request to yank says.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -193,7 +193,8 @@ fn expected_release(
     Ok(release)
 }
 
-fn put(
+/// Keeps what is said of a release, and what follows from it for its unit.
+pub(super) fn put(
     change: &mut dyn Change,
     place: &UnitPlace,
     version: &Version,

@@ -18,6 +18,7 @@ use crate::{
     plugins::PluginSet,
     store::{
         Change, View,
+        dependencies::subscribers_page,
         hooks_documents::{HooksDocument, hooks_of_namespace, hooks_of_unit},
         outbox::{Event, Fate, GATHERING, Notice, Pending, announce_notice, announce_with, settle},
     },
@@ -110,7 +111,7 @@ fn documents(view: &dyn View, place: &UnitPlace) -> Result<Documents> {
         ..Documents::default()
     };
     let mut bytes = 0;
-    for unit in dependants(view, place, DOWNSTREAM_MAX + 1)? {
+    for unit in subscribers_page(view, place.key(), None, DOWNSTREAM_MAX + 1)? {
         let document = hooks_of_unit(view, unit.key())?;
         bytes += size(&document);
         if documents.downstream.len() == DOWNSTREAM_MAX || bytes > DOCUMENTS_BYTES_MAX {
@@ -120,10 +121,6 @@ fn documents(view: &dyn View, place: &UnitPlace) -> Result<Documents> {
         documents.downstream.push((unit, document));
     }
     Ok(documents)
-}
-
-fn dependants(_view: &dyn View, _place: &UnitPlace, _limit: usize) -> Result<Vec<UnitPlace>> {
-    Ok(Vec::new())
 }
 
 impl Documents {

@@ -255,20 +255,25 @@ pub fn unit_versions_page(
 }
 
 /// A release as it is kept, and which one it is.
-pub(super) struct KeptRelease {
-    pub(super) unit: UnitName,
-    pub(super) version: Version,
-    pub(super) record: UnitReleaseRecord,
+pub struct KeptRelease {
+    /// Its unit.
+    pub unit: UnitName,
+    /// Its version.
+    pub version: Version,
+    /// What is kept of it besides its metadata.
+    pub record: UnitReleaseRecord,
 }
 
 /// Some of a namespace's releases, and where to go on.
-pub(super) struct ReleasesPage {
-    pub(super) releases: Vec<KeptRelease>,
-    pub(super) next: Option<Vec<u8>>,
+pub struct ReleasesPage {
+    /// The releases.
+    pub releases: Vec<KeptRelease>,
+    /// Where the next page begins; absent after the last.
+    pub next: Option<Vec<u8>>,
 }
 
 /// A page of all releases of a namespace; the first page without `at`.
-pub(super) fn unit_releases_page(
+pub fn unit_releases_page(
     view: &dyn View,
     namespace: &NamespaceName,
     at: Option<Vec<u8>>,

@@ -27,7 +27,7 @@ pub struct UnitRecord {
     pub uploaded_by: String,
     /// When a release was registered last.
     pub uploaded_at: String,
-    /// Releases registered so far.
+    /// Releases registered so far; the number of the last of them.
     pub releases: u64,
     /// The number of the audit record of its first release, which tells it from others
     /// that have had its name.

@@ -1,15 +1,9 @@
 //! Uploads, told to the one URL of the settings and to those that hooks documents name.
 
-use std::collections::BTreeMap;
-
 use chandlery::{
     capabilities::{Grants, http, secrets},
     config::PluginConfig,
-    inventory::UnitPlace,
-    store::{
-        hooks_documents::{HooksDocument, hooks_of_namespace_put, hooks_of_unit_put},
-        outbox::{self, Queue},
-    },
+    store::outbox::{self, Queue},
 };
 use chandlery_tests::Host;
 use serde_json::{Value, json};
@@ -69,18 +63,8 @@ async fn release(host: &Host, place: &str, version: &str) {
 
 /// Gives a namespace (`wh`) or a unit (`wh/lib`) its hooks document.
 async fn hooks(host: &Host, of: &str, document: &Value) {
-    let hooks: BTreeMap<_, _> = serde_json::from_value(document.clone()).unwrap();
-    let document = HooksDocument { hooks };
-    let (namespace, unit) = of.split_once('/').unwrap_or((of, "none"));
-    let (place, is_unit) = (UnitPlace::parse(namespace, unit).unwrap(), unit != "none");
-    let put = move |change: &mut dyn chandlery::store::Change| {
-        match is_unit {
-            true => hooks_of_unit_put(change, place.key(), &document),
-            false => hooks_of_namespace_put(change, &place.namespace, &document),
-        }
-        Ok(())
-    };
-    host.app.store.write_unaudited(put).await.unwrap();
+    let path = of.replacen('/', "/units/", 1);
+    host.put(&format!("{INVENTORY}/{path}/hooks/"), document).await.expect(201);
 }
 
 fn at<'a>(received: &'a [Received], path: &str) -> Vec<&'a Received> {
@@ -227,4 +211,39 @@ async fn a_redirect_to_what_was_not_granted_is_given_up() {
     upload(&host, "wh/lib", "1.0").await;
     assert_eq!(notices(&host).await.dead, 1);
     assert_eq!((granted.wait_for(1).await.len(), private.wait_for(0).await.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn units_that_depend_on_one_hear_of_its_uploads() {
+    let sink = Sink::start(&[]).await;
+    let plugin = follower(&[&sink]);
+    let address = url(&sink, "/escape");
+    let change = |it: &mut chandlery::config::Config| {
+        it.plugins.push(plugin);
+        it.web_hook = address;
+    };
+    let host = Host::builder().config(change).start().await;
+    register(&host, "wh", &json!({ "name": "lib", "version": "1.0" })).await;
+    let depends = json!([{ "release_id": "wh/lib-v1.0" }]);
+    for (namespace, unit) in [("shop", "app"), ("shop", "cart"), ("wh", "silent")] {
+        let release = json!({ "name": unit, "version": "1", "depends": depends });
+        register(&host, namespace, &release).await;
+    }
+    // What no longer depends on it does not hear of it.
+    register(&host, "shop", &json!({ "name": "cart", "version": "2" })).await;
+    let document = json!({ "build": { "url": url(&sink, "/build") } });
+    for unit in ["shop/app", "shop/cart"] {
+        hooks(&host, unit, &document).await;
+    }
+    upload(&host, "wh/lib", "1.0").await;
+
+    assert_eq!(notices(&host).await, Queue::default());
+    let received = sink.wait_for(2).await;
+    let told = at(&received, "/build");
+    assert_eq!(told.len(), 1);
+    let told = told[0].json();
+    assert_eq!(told["release"], "wh/lib-v1.0");
+    assert_eq!(told["downstream"], json!({ "project": "shop", "unit": "app" }));
+    let told = at(&received, "/escape")[0].json();
+    assert_eq!(told["downstream_hooks"], json!([document, {}]));
 }

@@ -20,6 +20,7 @@ mod register;
 mod root;
 mod search;
 mod tags;
+mod transfer;
 mod uploads;
 mod versions;
 mod yank;

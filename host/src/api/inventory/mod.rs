@@ -21,6 +21,7 @@ mod search;
 mod shapes;
 mod tags;
 mod target;
+mod transfer;
 mod units;
 mod upload;
 mod versions;
@@ -39,7 +40,7 @@ use super::{
     routes::{Route, Routes, delete, get, post, put},
 };
 use crate::inventory::{
-    Application, DownstreamRelease, Hit, Namespace, ProvidingRelease, ReleaseMetadata,
+    Application, DownstreamRelease, Hit, Namespace, ProvidingRelease, ReleaseMetadata, Summary,
 };
 
 const IF_NONE_MATCH: (&str, &str) =
@@ -262,6 +263,16 @@ pub(super) fn routes() -> Routes {
             .gives(200, map_of::<ProvidingRelease>())
             .as_written(),
     ];
+    let export = [get("exportNamespace", "/{namespace}/export", transfer::export)
+        .says("A namespace with its packages as one stream")
+        .gives(200, typed("application/x-tar"))
+        .refuses([404])];
+    let import = [post("importNamespace", "/import", transfer::import)
+        .says("Takes in what an export has written; what is here already stays")
+        .query("namespace", "The namespace that it goes to, where that is another.")
+        .takes(typed("application/x-tar"))
+        .gives(200, openapi::json::<Summary>())
+        .refuses([400, 409, 413])];
     Routes::default()
         .group("Server", "", server)
         .group("Namespaces", INVENTORY, namespaces)
@@ -270,6 +281,8 @@ pub(super) fn routes() -> Routes {
         .group("Versions", INVENTORY, versions)
         .group("Tags", INVENTORY, tags)
         .group("Between releases", INVENTORY, between)
+        .group("Transfer", INVENTORY, export)
+        .group("Transfer", INTERNAL, import)
         .group("Internal", INTERNAL, internal)
 }
 

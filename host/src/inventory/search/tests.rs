@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     inventory::{
-        register::{Prepared, insert, read_release},
+        register::{Prepared, Registration, insert, read_release},
         version::Version,
         words::{WORD_BYTES_MAX, searched},
     },
@@ -23,7 +23,7 @@ fn put(rows: &mut Rows, namespace: &str, release: &Value) {
         namespace: NamespaceName::parse(namespace).unwrap(),
         unit: release.unit.clone(),
     };
-    insert(rows, &place, &Prepared::of(release), String::new(), String::new()).unwrap();
+    insert(rows, &place, &Prepared::of(release), Registration::default()).unwrap();
 }
 
 fn request(query: &str, limit: usize, cursor: Option<String>) -> Search {
