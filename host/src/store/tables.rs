@@ -60,13 +60,14 @@ pub fn inventory_tables() -> impl Iterator<Item = &'static str> {
 /// What a release has under keys that do not begin with its namespace. Called once
 /// for each release of a namespace that is deleted, while its rows and its unit's
 /// are still there.
-pub(super) const OF_A_RELEASE: &[fn(&mut dyn Change, &LeavingRelease<'_>) -> Result<()>] =
-    &[package_reference, ties];
+pub(super) const OF_A_RELEASE: &[OfRelease] = &[package_reference, ties];
 
 /// The same for units. Called when no release of the namespace is left, while the
 /// unit's rows are still there.
-pub(super) const OF_A_UNIT: &[fn(&mut dyn Change, UnitKey<'_>, &UnitRecord) -> Result<()>] =
-    &[searched_words, subscriptions];
+pub(super) const OF_A_UNIT: &[OfUnit] = &[searched_words, subscriptions];
+
+type OfRelease = fn(&mut dyn Change, &LeavingRelease<'_>) -> Result<()>;
+type OfUnit = fn(&mut dyn Change, UnitKey<'_>, &UnitRecord) -> Result<()>;
 
 /// A release that is about to be deleted with its namespace.
 pub(super) struct LeavingRelease<'a> {

@@ -216,7 +216,7 @@ async fn many_named_and_public_namespaces_are_answered_whole() {
     let count = 2 * PAGE_ROWS + 10;
     let names: Vec<_> = (0..count).map(|it| format!("n-{it:04}")).collect();
     let add_one = |it: usize| {
-        let namespace = json!({ "name": names[it], "is_public": it % 3 == 0 });
+        let namespace = json!({ "name": names[it], "is_public": it.is_multiple_of(3) });
         let host = &host;
         async move { add(host, &namespace).await.expect(200) }
     };
