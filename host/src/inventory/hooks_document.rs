@@ -5,7 +5,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{json::first, names::NamespaceName, resolve::UnitPlace};
+use super::{
+    conditions::{ETag, Expected},
+    json::first,
+    names::NamespaceName,
+    resolve::UnitPlace,
+    wire,
+};
 use crate::{
     app::App,
     authz::Permit,
@@ -40,6 +46,11 @@ pub fn read_hooks(body: &[u8]) -> Result<HooksDocument> {
     Ok(HooksDocument { hooks: first(body)? })
 }
 
+/// The entity tag of a document. It is small, and tells itself from others.
+pub fn hooks_etag(document: &HooksDocument) -> ETag {
+    ETag::of_bytes(&wire::json(document))
+}
+
 /// The hooks of a namespace.
 pub async fn namespace_hooks(
     app: &App,
@@ -60,13 +71,15 @@ pub async fn replace_namespace_hooks(
     permit: &Permit,
     namespace: NamespaceName,
     document: HooksDocument,
+    expected: Expected,
 ) -> Result<()> {
     let previous = namespace_hooks(app, permit, namespace.clone()).await?;
     check(&document, NAMESPACE_HOOKS)?;
     let object = |it: &HooksDocument| json!({ "name": namespace.as_str(), "hooks": it });
     let told = reviewed(app, permit, object(&document), object(&previous)).await?;
     let work = move |change: &mut dyn Change| {
-        existing_of_namespace(change, &namespace)?;
+        let now = existing_of_namespace(change, &namespace)?;
+        expected.check(&hooks_etag(&now))?;
         hooks_of_namespace_put(change, &namespace, &document);
         outbox::announce(change, &told)
     };
@@ -79,13 +92,15 @@ pub async fn replace_unit_hooks(
     permit: &Permit,
     place: UnitPlace,
     document: HooksDocument,
+    expected: Expected,
 ) -> Result<()> {
     let previous = unit_hooks(app, permit, place.clone()).await?;
     check(&document, UNIT_HOOKS)?;
     let object = |it: &HooksDocument| json!({ "name": place.unit.as_str(), "project": place.namespace.as_str(), "hooks": it });
     let told = reviewed(app, permit, object(&document), object(&previous)).await?;
     let work = move |change: &mut dyn Change| {
-        existing_of_unit(change, &place)?;
+        let now = existing_of_unit(change, &place)?;
+        expected.check(&hooks_etag(&now))?;
         hooks_of_unit_put(change, place.key(), &document);
         outbox::announce(change, &told)
     };

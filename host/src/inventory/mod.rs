@@ -42,7 +42,8 @@ pub use graph::{
 };
 pub use hard_delete::{hard_delete, spawn_deletions};
 pub use hooks_document::{
-    namespace_hooks, read_hooks, replace_namespace_hooks, replace_unit_hooks, unit_hooks,
+    hooks_etag, namespace_hooks, read_hooks, replace_namespace_hooks, replace_unit_hooks,
+    unit_hooks,
 };
 pub use metadata::ReleaseMetadata;
 pub use names::{NamespaceName, UnitName};

@@ -131,3 +131,24 @@ async fn a_register_that_wants_to_be_the_first_is_like_any_other() {
     assert_eq!(register("2").await, 200);
     assert_eq!(register("2").await, 400);
 }
+
+#[tokio::test]
+async fn hooks_are_replaced_only_where_they_are_as_they_were_seen() {
+    let host = host_with(["1"]).await;
+    for path in ["/ns/hooks/", "/ns/units/app/hooks/"] {
+        let put = async |url: &str, tag: &str| {
+            let request = Request::put(at(path)).header("if-match", tag);
+            let body = json!({ "events": { "url": url } }).to_string();
+            host.send(request.body(Body::from(body)).unwrap()).await
+        };
+        let first = etag(&host, path).await;
+        put("http://a", &first).await.expect(201);
+        let second = etag(&host, path).await;
+        assert_ne!(first, second);
+        assert!(put("http://b", &first).await.expect(412).text().contains(&second));
+        let kept = host.get(&at(path)).await.expect(200).json();
+        assert_eq!(kept, json!({ "events": { "url": "http://a" } }));
+        expect_empty(send(&host, "GET", path, ("if-none-match", &second)).await, 304);
+        put("http://b", "*").await.expect(201);
+    }
+}

@@ -68,6 +68,18 @@ async fn a_yanked_version_is_passed_over_but_still_there() {
 }
 
 #[tokio::test]
+async fn the_version_before_another_is_one_that_is_not_yanked() {
+    let host = host_with(["1.0", "1.1", "1.2"]).await;
+    yank(&host, "v1.1").await;
+    for (version, before) in [("v1.2", "1.0"), ("v1.1", "1.0"), ("latest", "1.0")] {
+        let path = at(&format!("/ns/units/app/versions/{version}/previous/"));
+        assert_eq!(host.get(&path).await.expect(200).json()["version"], before, "{version}");
+    }
+    yank(&host, "v1.0").await;
+    expect_empty(host.get(&at("/ns/units/app/versions/v1.2/previous/")).await, 404);
+}
+
+#[tokio::test]
 async fn whoever_gets_a_yanked_release_is_warned() {
     let host = host_with(["1.0", "1.2"]).await;
     host.upload(&at("/ns/units/app/versions/v1.0/upload"), b"bytes").await.expect(200);

@@ -6,12 +6,13 @@ use axum::{
     Extension,
     body::Body,
     extract::{Path, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
 };
 
 use super::{
     answer::{Answer, json},
     body,
+    conditions::{expected, unless_known},
     namespaces::existing_name,
     target,
 };
@@ -19,6 +20,7 @@ use crate::{
     app::App,
     authz::{self, Caller},
     inventory::{self, UnitPlace, wire},
+    store::hooks_documents::HooksDocument,
 };
 
 /// `GET …/{namespace}/hooks/`: the hooks of a namespace.
@@ -26,11 +28,13 @@ pub(super) async fn namespace_hooks(
     State(app): State<Arc<App>>,
     Path(namespace): Path<String>,
     Extension(caller): Extension<Arc<Caller>>,
+    headers: HeaderMap,
 ) -> Answer {
     let name = existing_name(&namespace)?;
     let target = target::namespace(&name);
     let permit = authz::authorize(&app, &caller, "inventory:namespace:read", target).await?;
-    Ok(json(wire::json_line(&inventory::namespace_hooks(&app, &permit, name).await?)))
+    let document = inventory::namespace_hooks(&app, &permit, name).await?;
+    shown(&headers, &document).await
 }
 
 /// `PUT …/{namespace}/hooks/`: puts a document in the place of a namespace's.
@@ -38,6 +42,7 @@ pub(super) async fn replace_namespace_hooks(
     State(app): State<Arc<App>>,
     Path(namespace): Path<String>,
     Extension(caller): Extension<Arc<Caller>>,
+    headers: HeaderMap,
     body: Body,
 ) -> Answer<StatusCode> {
     let body = body::read(body, app.config.limits.json_bytes_max).await?;
@@ -45,7 +50,7 @@ pub(super) async fn replace_namespace_hooks(
     let name = existing_name(&namespace)?;
     let target = target::namespace(&name);
     let permit = authz::authorize(&app, &caller, "inventory:namespace:update", target).await?;
-    inventory::replace_namespace_hooks(&app, &permit, name, document).await?;
+    inventory::replace_namespace_hooks(&app, &permit, name, document, expected(&headers)).await?;
     Ok(StatusCode::CREATED)
 }
 
@@ -54,11 +59,13 @@ pub(super) async fn unit_hooks(
     State(app): State<Arc<App>>,
     Path((namespace, unit)): Path<(String, String)>,
     Extension(caller): Extension<Arc<Caller>>,
+    headers: HeaderMap,
 ) -> Answer {
     let place = UnitPlace::parse(&namespace, &unit)?;
     let target = target::unit(&place);
     let permit = authz::authorize(&app, &caller, "inventory:unit:read", target).await?;
-    Ok(json(wire::json_line(&inventory::unit_hooks(&app, &permit, place).await?)))
+    let document = inventory::unit_hooks(&app, &permit, place).await?;
+    shown(&headers, &document).await
 }
 
 /// `PUT …/units/{unit}/hooks/`: puts a document in the place of a unit's.
@@ -66,6 +73,7 @@ pub(super) async fn replace_unit_hooks(
     State(app): State<Arc<App>>,
     Path((namespace, unit)): Path<(String, String)>,
     Extension(caller): Extension<Arc<Caller>>,
+    headers: HeaderMap,
     body: Body,
 ) -> Answer<StatusCode> {
     let body = body::read(body, app.config.limits.json_bytes_max).await?;
@@ -73,6 +81,11 @@ pub(super) async fn replace_unit_hooks(
     let place = UnitPlace::parse(&namespace, &unit)?;
     let target = target::unit(&place);
     let permit = authz::authorize(&app, &caller, "inventory:unit:update", target).await?;
-    inventory::replace_unit_hooks(&app, &permit, place, document).await?;
+    inventory::replace_unit_hooks(&app, &permit, place, document, expected(&headers)).await?;
     Ok(StatusCode::CREATED)
+}
+
+async fn shown(headers: &HeaderMap, document: &HooksDocument) -> Answer {
+    let whole = async { Ok(json(wire::json_line(document))) };
+    unless_known(headers, &inventory::hooks_etag(document), whole).await
 }

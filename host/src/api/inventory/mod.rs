@@ -83,13 +83,16 @@ pub(super) fn routes() -> Routes {
             .refuses([400]),
         get("getNamespaceHooks", "/{namespace}/hooks/", hooks::namespace_hooks)
             .says("Which outside places are told of a namespace")
+            .header(IF_NONE_MATCH.0, IF_NONE_MATCH.1)
             .gives(200, openapi::json::<Hooks>())
+            .gives(304, nothing())
             .refuses([404]),
         put("replaceNamespaceHooks", "/{namespace}/hooks/", hooks::replace_namespace_hooks)
             .says("Puts a hooks document in the place of a namespace's; it has no `build`")
+            .header(IF_MATCH.0, IF_MATCH.1)
             .takes(openapi::json::<Hooks>())
             .gives(201, nothing())
-            .refuses([400, 404, 413]),
+            .refuses([400, 404, 412, 413]),
     ];
     let internal = [
         add_namespace("addNamespaceForProject", "/add-namespace")
@@ -138,13 +141,16 @@ pub(super) fn routes() -> Routes {
             .refuses([404]),
         get("getUnitHooks", "/{namespace}/units/{unit}/hooks/", hooks::unit_hooks)
             .says("Which outside places are told of a unit")
+            .header(IF_NONE_MATCH.0, IF_NONE_MATCH.1)
             .gives(200, openapi::json::<Hooks>())
+            .gives(304, nothing())
             .refuses([404]),
         put("replaceUnitHooks", "/{namespace}/units/{unit}/hooks/", hooks::replace_unit_hooks)
             .says("Puts a hooks document in the place of a unit's")
+            .header(IF_MATCH.0, IF_MATCH.1)
             .takes(openapi::json::<Hooks>())
             .gives(201, nothing())
-            .refuses([400, 404, 413]),
+            .refuses([400, 404, 412, 413]),
         get("listVersions", "/{namespace}/units/{unit}/versions/", units::versions)
             .says("The versions of a unit, greatest first")
             .query("detail", "With `true`, what the server knows of each.")
