@@ -14,7 +14,7 @@ static BEFORE: Mutex<Option<Rlimit>> = Mutex::new(None);
 /// of the processes it starts. Programs that close all files they might have, or that
 /// `select`, are not made for ours.
 pub(crate) fn before_raised() -> Option<Rlimit> {
-    BEFORE.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    *BEFORE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Raises the limit as far as the system lets us, and tells what it is then.

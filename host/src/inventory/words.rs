@@ -51,8 +51,8 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = String> {
 }
 
 /// The first words of the texts that no better rank has, sorted.
-fn words_of<'a>(
-    texts: &mut dyn Iterator<Item = &'a str>,
+fn words_of(
+    texts: &mut dyn Iterator<Item = &str>,
     words_max: usize,
     taken: &mut BTreeSet<String>,
 ) -> String {

@@ -207,7 +207,7 @@ fn restore_open_files(command: &mut Command) {
     // SAFETY: what runs in the child before its program is one system call, which takes
     // no lock and no memory.
     unsafe {
-        command.pre_exec(move || Ok(setrlimit(Resource::Nofile, limit.clone())?));
+        command.pre_exec(move || Ok(setrlimit(Resource::Nofile, limit)?));
     }
 }
 
