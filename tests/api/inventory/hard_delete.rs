@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use super::{
     NO_ROUTE, at,
     everything::{expect_same, fill, rows, says},
-    expect_empty, expect_text, host, patient, register, register_version,
+    expect_empty, expect_text, host, patient, register, register_version, with_plugins,
 };
 
 const WIPE: &str = "/api/v1/internal/database";
@@ -30,11 +30,6 @@ fn name(text: &str) -> NamespaceName {
 
 async fn delete(host: &Host, namespace: &str) {
     expect_empty(host.delete(&at(&format!("/{namespace}/hard-delete"))).await, 200);
-}
-
-async fn with_plugins(host: &Host, bindings: Vec<chandlery::plugins::Binding>) {
-    let bindings = bindings.into_iter().map(patient).collect();
-    host.app.plugins.swap(host.app.plugins.build(bindings).await.unwrap());
 }
 
 /// A namespace whose rows do not fit one transaction.

@@ -1,5 +1,6 @@
 //! The Escape Inventory API.
 
+mod changes;
 mod cli;
 mod conditions;
 mod conventions;
@@ -41,6 +42,12 @@ async fn host() -> Host {
 fn patient(mut binding: Binding) -> Binding {
     binding.limits.guest_ms = Some(5_000);
     binding
+}
+
+/// Puts exactly these plugins to work.
+async fn with_plugins(host: &Host, bindings: Vec<Binding>) {
+    let bindings = bindings.into_iter().map(patient).collect();
+    host.app.plugins.swap(host.app.plugins.build(bindings).await.unwrap());
 }
 
 /// A path below `/api/v1/inventory`.

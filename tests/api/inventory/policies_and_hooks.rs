@@ -5,7 +5,7 @@ use axum::http::Method;
 use chandlery_tests::{Answer, Host, guest};
 use serde_json::json;
 
-use super::{at, expect_empty, expect_text, host_with, patient, register};
+use super::{at, expect_empty, expect_text, host_with, register, with_plugins};
 
 const ROUTES: &[(&str, &str, &str)] = &[
     ("server:read", "GET", "/"),
@@ -43,6 +43,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("inventory:namespace:update", "PUT", "/api/v1/inventory/ns/hooks/"),
     ("inventory:unit:read", "GET", "/api/v1/inventory/ns/units/app/hooks/"),
     ("inventory:unit:update", "PUT", "/api/v1/inventory/ns/units/app/hooks/"),
+    ("inventory:namespace:export", "GET", "/api/v1/inventory/ns/export"),
     // The last: nothing is left behind it.
     ("inventory:namespace:delete", "DELETE", "/api/v1/inventory/ns/hard-delete"),
 ];
@@ -69,11 +70,6 @@ async fn filled() -> Host {
     let host = host_with(["1", "2"]).await;
     host.upload(&at("/ns/units/app/versions/v1/upload"), b"bytes").await.expect(200);
     host
-}
-
-async fn with_plugins(host: &Host, bindings: Vec<chandlery::plugins::Binding>) {
-    let bindings = bindings.into_iter().map(patient).collect();
-    host.app.plugins.swap(host.app.plugins.build(bindings).await.unwrap());
 }
 
 #[tokio::test]

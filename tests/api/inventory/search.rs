@@ -190,3 +190,29 @@ async fn search_with_a_final_slash_is_a_namespace() {
     host.get(&at("/search/units/app/")).await.expect(200);
     host.head(&format!("{SEARCH}?q=app")).await.expect(200);
 }
+
+#[tokio::test]
+async fn a_unit_is_not_found_by_a_release_that_is_yanked() {
+    let host = host().await;
+    for (version, description) in [("1", "steady words"), ("2", "broken words")] {
+        let release = json!({ "name": "app", "version": version, "description": description });
+        register(&host, "ns", &release).await.expect(200);
+    }
+    let yank = |version: &str| at(&format!("/ns/units/app/versions/{version}/yank"));
+    host.post(&yank("v2"), &json!({})).await.expect(200);
+    assert_eq!(ids(&search(&host, "q=words").await.expect(200)), ["ns/app-v1"]);
+    assert_eq!(ids(&search(&host, "q=steady").await.expect(200)), ["ns/app-v1"]);
+    expect_empty_answer(&search(&host, "q=broken").await);
+    host.delete(&yank("v2")).await.expect(200);
+    assert_eq!(ids(&search(&host, "q=broken").await.expect(200)), ["ns/app-v2"]);
+    expect_empty_answer(&search(&host, "q=steady").await);
+
+    // Where none is left, it goes by the greatest of all, as its description does.
+    for version in ["v2", "v1"] {
+        host.post(&yank(version), &json!({})).await.expect(200);
+    }
+    let unit = host.get(&at("/ns/units/app/")).await.expect(200).json();
+    assert_eq!(unit["description"], "broken words");
+    assert_eq!(ids(&search(&host, "q=broken").await.expect(200)), ["ns/app-v2"]);
+    expect_empty_answer(&search(&host, "q=steady").await);
+}
