@@ -28,8 +28,7 @@ enum Sent {
 /// One change: its action, what it is about, and the request.
 type Change = (&'static str, &'static str, &'static str, String, Sent);
 
-/// A test system with something in it, and changes that all of them go well in this
-/// order, and leave a mark.
+/// A test system with something in it, and changes that all go well in this order.
 async fn changes() -> (Host, Vec<Change>) {
     let plugins = vec![patient(guest::allow_all())];
     let host = Host::builder().plugins(plugins).config(|it| it.dev = true).start().await;
