@@ -125,7 +125,7 @@ fn refuse_previous(field: &str, id: &str) -> Result<()> {
         Some(start) if start.eq_ignore_ascii_case("PREVIOUS_") => Err(Error::invalid(
             field,
             format!(
-                "Invalid variable format '{id}'. Variable is not allowed to start with '{start}'"
+                "Invalid variable format '{id}'. Variable is not allowed to start with 'PREVIOUS_'"
             ),
         )),
         _ => Ok(()),
@@ -292,7 +292,7 @@ mod tests {
             }
             for start in ["PREVIOUS_", "previous_", "Previous_"] {
                 let expected = format!(
-                    "Invalid variable format '{start}x'. Variable is not allowed to start with '{start}'"
+                    "Invalid variable format '{start}x'. Variable is not allowed to start with 'PREVIOUS_'"
                 );
                 refused(with(&format!("{start}x")), &expected);
             }
