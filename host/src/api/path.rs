@@ -44,7 +44,11 @@ pub(super) fn read(path: &str) -> Spelling<'_> {
     }
     match decoded {
         Cow::Borrowed(_) => Spelling::Clean(Cow::Borrowed(path)),
-        Cow::Owned(bytes) => Spelling::Clean(Cow::Owned(encoded(&bytes))),
+        // What is no UTF-8 is no name of anything, and is looked for like other such.
+        Cow::Owned(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            Spelling::Clean(Cow::Owned(encoded(text.as_bytes())))
+        }
     }
 }
 
@@ -116,7 +120,7 @@ mod tests {
         clean("/a%3fb%23", "/a%3Fb%23");
         clean("/a%5cb", "/a%5Cb");
         clean("/%00", "/%00");
-        clean("/%ff", "/%FF");
+        clean("/%ff", "/%EF%BF%BD");
     }
 
     #[test]

@@ -107,3 +107,12 @@ async fn hostile_names_never_reach_anything() {
     assert_eq!(host.get(&at("/")).await.expect(200).json(), before);
     host.get(&at("/ns/units/app/versions/v1/")).await.expect(200);
 }
+
+#[tokio::test]
+async fn what_is_no_text_is_not_there_like_any_other_bad_name() {
+    let host = host_with(["1"]).await;
+    for path in ["app/versions/%ff/", "app/versions/%ff/download", "%ff/", "%ff/versions/v1/"] {
+        let answer = host.get(&at(&format!("/ns/units/{path}"))).await;
+        assert_eq!((answer.status, answer.text()), (404, ""), "{path}");
+    }
+}
