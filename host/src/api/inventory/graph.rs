@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::{
     answer::Answer,
-    listing::{Rows, listing},
+    listing::{Rows, listing, member},
     target,
     units::parameter,
     versions::permitted,
@@ -78,8 +78,7 @@ pub(super) async fn providers(
         let (app, permit, name) = (app.clone(), permit.clone(), name.clone());
         async move {
             let (rows, next) = inventory::providers(&app, &permit, name, at).await?;
-            let member = |(id, it)| [wire::json(id), b":".to_vec(), wire::json(it)].concat();
-            Ok(Rows::new(rows.iter().map(|(id, it)| member((id, it))), next))
+            Ok(Rows::new(rows.iter().map(|(id, it)| member(id, it)), next))
         }
     };
     listing(b"{".to_vec(), page, b"}\n".to_vec()).await

@@ -10,8 +10,7 @@ use axum::{
 
 use super::{
     answer::Answer,
-    listing::{Rows, listing},
-    namespaces::member,
+    listing::{Rows, listing, member},
     target,
 };
 use crate::{

@@ -6,9 +6,13 @@ use std::future::Future;
 use axum::body::Body;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
+use serde::Serialize;
 
 use super::answer::{Answer, json};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    inventory::wire,
+};
 
 /// Some rows, as JSON with commas between, and where to go on.
 pub(super) struct Rows<C> {
@@ -62,6 +66,11 @@ where
     });
     let ends = |text: Vec<u8>| stream::iter([Ok(Bytes::from(text))]);
     Ok(json(Body::from_stream(ends(text).chain(more).chain(ends(tail)))))
+}
+
+/// A row of a list that is an object: its name and its value.
+pub(super) fn member(name: &str, value: &impl Serialize) -> Vec<u8> {
+    [wire::json(&name), b":".to_vec(), wire::json(value)].concat()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use axum::{
 use super::{
     answer::Answer,
     body,
-    listing::{Rows, listing},
+    listing::{Rows, listing, member},
     target,
 };
 use crate::{
@@ -125,10 +125,6 @@ pub(super) fn units_of(
 /// The name of a namespace in a path: one that is no name does not exist.
 pub(super) fn existing_name(text: &str) -> Result<NamespaceName> {
     NamespaceName::parse(text).map_err(|_| Error::not_found("namespace", text))
-}
-
-pub(super) fn member(name: &str, value: &impl serde::Serialize) -> Vec<u8> {
-    [wire::json(&name), b":".to_vec(), wire::json(value)].concat()
 }
 
 fn last_name<T>(page: &[T], name: impl Fn(&T) -> &String) -> Option<String> {

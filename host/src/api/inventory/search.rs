@@ -12,14 +12,16 @@ use url::form_urlencoded::Serializer;
 
 use super::{
     answer::{Answer, json},
-    body, target,
+    body,
+    listing::member,
+    target,
     units::parameter,
 };
 use crate::{
     app::App,
     authz::{self, Caller},
     error::Error,
-    inventory::{self, Hit, Search, SearchRequest, wire},
+    inventory::{self, Hit, Search, SearchRequest},
 };
 
 /// `GET …/inventory/search?q=`: the units that have all these words, best first.
@@ -64,8 +66,8 @@ async fn found(app: Arc<App>, caller: Arc<Caller>, request: SearchRequest) -> An
 
 /// An object whose members are in the order of the hits.
 fn body_of(hits: &[Hit]) -> Vec<u8> {
-    let member = |it: &Hit| [wire::json(&it.release_id()), b":".to_vec(), wire::json(it)].concat();
-    let members = hits.iter().map(member).collect::<Vec<_>>().join(&b',');
+    let members = hits.iter().map(|it| member(&it.release_id(), it));
+    let members = members.collect::<Vec<_>>().join(&b',');
     [b"{", &members[..], b"}\n"].concat()
 }
 

@@ -13,13 +13,13 @@ use super::{
     answer::Answer,
     body,
     conditions::{expected, unless_known},
-    listing::{Rows, listing},
+    listing::{Rows, listing, member},
     target,
 };
 use crate::{
     app::App,
     authz::{self, Caller},
-    inventory::{self, Tag, UnitPlace, Version, wire},
+    inventory::{self, Tag, UnitPlace, Version},
 };
 
 /// `POST …/units/{unit}/tags/`: makes a tag point to a release of the unit.
@@ -61,7 +61,7 @@ pub(super) async fn list(
             let page = inventory::tags(&app, &permit, place, after.unwrap_or_default()).await?;
             let next = page.last().filter(|_| page.len() == inventory::PAGE_ROWS);
             let next = next.map(|(tag, _)| tag.clone());
-            Ok(Rows::new(page.iter().map(|(tag, version)| member(tag, version)), next))
+            Ok(Rows::new(page.iter().map(|(tag, version)| member(tag, &version.as_str())), next))
         }
     };
     unless_known(&headers, &etag, listing(b"{".to_vec(), page, b"}\n".to_vec())).await
@@ -81,8 +81,4 @@ pub(super) async fn delete(
     let tag = Tag::parse(&tag).map_err(|_| inventory::no_tag(&place, &tag))?;
     inventory::delete_tag(&app, &permit, place, tag, expected(&headers)).await?;
     Ok(StatusCode::OK)
-}
-
-fn member(tag: &str, version: &Version) -> Vec<u8> {
-    [wire::json(&tag), b":".to_vec(), wire::json(&version.as_str())].concat()
 }
