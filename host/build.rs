@@ -21,8 +21,11 @@ fn main() {
 
 /// Builds every folder of `plugins/` that has a `chandlery.toml`.
 fn ship() -> Result<()> {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    // Asked for when it runs: with a target folder that came from another tree, what it
+    // was compiled with is the other tree's.
+    let set = |name| PathBuf::from(env::var_os(name).expect("cargo sets it"));
+    let top = set("CARGO_MANIFEST_DIR").join("..");
+    let out = set("OUT_DIR");
     for shared in ["Cargo.toml", "Cargo.lock", "sdk/Cargo.toml", "sdk/src", "wit", "plugins"] {
         println!("cargo::rerun-if-changed={}", top.join(shared).display());
     }

@@ -29,6 +29,7 @@
 mod answer;
 mod catalogue;
 mod connection;
+pub mod dry_run;
 pub mod guest;
 mod host;
 mod program;
@@ -37,6 +38,7 @@ pub use self::{
     answer::Answer,
     catalogue::{Catalogue, Release},
     connection::Connection,
+    dry_run::DryRun,
     host::{Client, Host, HostBuilder},
     program::{Ended, PATIENCE, Program, Running, read_to_end, status},
 };

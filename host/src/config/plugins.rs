@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The shipped plugins that are put to work without being asked for, under their
-/// own names.
+/// own names. `deployer-dry-run` is one more where there is an account for it.
 const UNASKED: [(&str, Kind); 3] = [
     ("policy-rbac", Kind::Policy),
     ("template-mustache", Kind::Renderer),
@@ -29,8 +29,14 @@ pub async fn bindings(config: &Config) -> Result<Vec<Binding>> {
     let mut bindings: Vec<Binding> = Vec::new();
     for (name, kind) in UNASKED {
         if let Some(shipped) = shipped(name) {
-            bindings.push(unasked(shipped, kind));
+            bindings.push(unasked(shipped, own_grants(kind), kind));
         }
+    }
+    if config.platforms.get("dry-run").is_some_and(|it| !it.is_empty())
+        && let Some(shipped) = shipped("deployer-dry-run")
+    {
+        let grants = Grants { clock: true, ..Grants::default() };
+        bindings.push(unasked(shipped, grants, Kind::Deployer));
     }
     if !config.web_hook.is_empty() {
         let plugin = web_hook::binding(&web_hook::read(&config.web_hook)?);
@@ -65,13 +71,13 @@ pub(crate) fn blame(names: &[String], error: Error) -> Error {
     }
 }
 
-fn unasked(shipped: &Shipped, kind: Kind) -> Binding {
+fn unasked(shipped: &Shipped, grants: Grants, kind: Kind) -> Binding {
     Binding {
         name: shipped.name.to_owned(),
         kind,
         component: shipped.component.into(),
         settings: json!({}),
-        grants: own_grants(kind),
+        grants,
         secrets: Secrets::default(),
         actions: Vec::new(),
         fail_mode: FailMode::Closed,

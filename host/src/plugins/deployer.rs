@@ -127,6 +127,28 @@ impl Deployer {
         .await
     }
 
+    /// Changes the number of instances. `limit` covers the graceful stop of those that
+    /// go.
+    pub async fn scale(
+        &self,
+        scope: &Scope,
+        handle: &str,
+        count: u32,
+        limit: Duration,
+    ) -> Result<Said<Placement>> {
+        let wall = limit.max(self.bound.limits.wall).saturating_add(AFTER_STOP);
+        let handle = handle.to_owned();
+        self.call(Function::Scale, wall, |mut store| async move {
+            let guest = self.guest(&mut store).await?;
+            let deployer = guest.chandlery_plugin_deployer();
+            match deployer.call_scale(&mut store, scope, &handle, count).await? {
+                Ok(placement) => Ok(Ok(checked_placement(placement).map_err(Failure::carried)?)),
+                Err(own) => Ok(Err(own)),
+            }
+        })
+        .await
+    }
+
     /// Looks at applications, in one call. One answer a handle.
     pub async fn status(&self, scope: &Scope, handles: &[String]) -> Result<Vec<Said<AppStatus>>> {
         self.call(Function::Status, self.bound.limits.wall, |mut store| async move {

@@ -21,11 +21,12 @@ pub(super) enum Function {
     Validate,
     Deploy,
     Undeploy,
+    Scale,
     Status,
     Logs,
 }
 
-const FUNCTIONS: [(Function, &str); 12] = [
+const FUNCTIONS: [(Function, &str); 13] = [
     (Function::Check, "check-settings"),
     (Function::Authorize, "authorize"),
     (Function::Render, "render"),
@@ -36,6 +37,7 @@ const FUNCTIONS: [(Function, &str); 12] = [
     (Function::Validate, "validate"),
     (Function::Deploy, "deploy"),
     (Function::Undeploy, "undeploy"),
+    (Function::Scale, "scale"),
     (Function::Status, "status"),
     (Function::Logs, "logs"),
 ];

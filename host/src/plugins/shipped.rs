@@ -28,7 +28,13 @@ mod tests {
 
     #[test]
     fn every_shipped_plugin_is_a_component_with_its_own_digest() {
-        let names = ["deployer-local", "hook-webhook", "policy-rbac", "template-mustache"];
+        let names = [
+            "deployer-dry-run",
+            "deployer-local",
+            "hook-webhook",
+            "policy-rbac",
+            "template-mustache",
+        ];
         assert!(names.iter().all(|it| shipped(it).is_some()), "one of {names:?} is not shipped");
         for plugin in SHIPPED {
             assert_eq!(&plugin.component[..8], b"\0asm\x0d\0\x01\0", "{}", plugin.name);

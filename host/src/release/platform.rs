@@ -57,10 +57,11 @@ impl Platform {
 }
 
 /// All accounts, by kind and name. Without a local one there is one of the name
-/// `default`.
+/// `default`, unless another platform has that name.
 pub fn all(config: &Config) -> Vec<Platform> {
     let mut platforms: Vec<Platform> = Vec::new();
-    if config.platforms.get(LOCAL).is_none_or(|it| it.is_empty()) {
+    let no_local = config.platforms.get(LOCAL).is_none_or(|it| it.is_empty());
+    if no_local && !config.platforms.values().any(|it| it.contains_key(DEFAULT)) {
         platforms.push(platform(LOCAL, DEFAULT, &json!({})));
     }
     for (kind, accounts) in &config.platforms {
@@ -99,5 +100,12 @@ mod tests {
         assert_eq!(names(&config), ["local/default", "k8s/prod"]);
         config.platforms.insert(LOCAL.into(), [("here".to_owned(), json!({}))].into());
         assert_eq!(names(&config), ["k8s/prod", "local/here"]);
+    }
+
+    #[test]
+    fn the_name_default_is_anybodys_to_take() {
+        let mut config = Config::default();
+        config.platforms.insert("dry-run".into(), [(DEFAULT.to_owned(), json!({}))].into());
+        assert_eq!(names(&config), ["dry-run/default"]);
     }
 }

@@ -1,6 +1,7 @@
 //! The release API, in its own words.
 
 mod about;
+mod dry_run;
 mod errors;
 mod examples;
 mod install;
