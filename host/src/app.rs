@@ -17,7 +17,10 @@ use crate::{
     login::Login,
     outbox,
     plugins::{Binding, Kind, Plugins},
-    release::engine::{self, Engine},
+    release::{
+        engine::{self, Engine},
+        repositories,
+    },
     store::{Store, Table},
     tasks::Tasks,
 };
@@ -78,6 +81,7 @@ pub async fn start_with(mut config: Config, bindings: Vec<Binding>) -> Result<Ar
     let login = Login::take(&mut config)?;
     make_folder(&config.data).await?;
     let store = Store::open(&config.data.join("store")).await?;
+    repositories::enter(&store, &config).await?;
     let blobs = Blobs::open(&config.data.join("blobs")).await?;
     let services = services(&config, &store, &blobs).await?;
     let key = store.server_key("plugin-cache").await?;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{Config, web_hook};
+use super::{Config, repositories, web_hook};
 use crate::{
     capabilities::address,
     error::{Error, Result},
@@ -50,7 +50,11 @@ pub(super) fn check(config: &Config) -> Result<()> {
     })?;
     address::networks(&config.resources.http_private)
         .map_err(|it| Error::invalid("resources.http_private", it.to_string()))?;
-    Ok(())
+    if (1..1000).contains(&config.repository_refresh_ms) {
+        let message = "must be 0 or at least 1000";
+        return Err(Error::invalid("repository_refresh_ms", message));
+    }
+    repositories::check(config)
 }
 
 /// HTTP Basic ends the name at the first colon.

@@ -4,6 +4,7 @@ mod checks;
 mod explain;
 mod lines;
 pub mod plugins;
+mod repositories;
 mod secret;
 mod show;
 mod sources;
@@ -14,6 +15,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    repositories::{RepositoryConfig, repositories},
     secret::Secret,
     show::show,
     sources::{Flag, Loaded, Origin, Sources},
@@ -60,6 +62,11 @@ pub struct Config {
     pub platforms: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
     /// Where resources of applications may come from.
     pub resources: Resources,
+    /// Where packages come from, besides the repository `local`, by name.
+    pub repositories: BTreeMap<String, RepositoryConfig>,
+    /// How often the indexes of remote repositories are read again, in milliseconds; 0
+    /// means at start and on demand only.
+    pub repository_refresh_ms: u64,
 }
 
 /// What is logged, and how.
@@ -177,6 +184,8 @@ impl Default for Config {
             plugins: Vec::new(),
             platforms: BTreeMap::new(),
             resources: Resources::default(),
+            repositories: BTreeMap::new(),
+            repository_refresh_ms: 600_000,
         }
     }
 }

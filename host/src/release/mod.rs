@@ -4,7 +4,7 @@
 //! [`package`], its values are merged by [`values`] and rendered by [`render`]
 //! through the renderer in force; [`manifest`] reads what came out. [`install`] and
 //! [`delete`] are durable operations that [`engine`] brings to their end;
-//! [`resource`] fetches what is to run, [`platform`] says where, [`status`] how it
+//! [`repositories`] are where packages come from besides uploads; [`resource`] fetches what is to run, [`platform`] says where, [`status`] how it
 //! is. [`model`] holds what the API shows.
 
 pub mod archive;
@@ -16,6 +16,7 @@ pub mod model;
 pub mod package;
 pub mod platform;
 pub mod render;
+pub mod repositories;
 pub mod resource;
 pub mod status;
 pub mod upload;

@@ -1,29 +1,31 @@
 //! Packages of the release API and the repositories that they are in.
 //!
 //! A row holds what a package says of itself and points at its zip among the
-//! blobs. (name, version, repository) is unique; ids count up and are never used
+//! blobs, once that is here: one of a remote repository is fetched when it is first
+//! needed. (name, version, repository) is unique; ids count up and are never used
 //! again.
+
+mod repositories;
 
 use std::cmp::Ordering;
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Record, Table, Take, View, find as record, keep, key, prefix};
+pub use self::repositories::{
+    LOCAL, Repository, leaving, local, repositories, repositories_follow, repository,
+    repository_by_id, repository_ensure_local, repository_insert, repository_left,
+};
+use super::{Change, Record, Table, Take, View, blob_refs, find as record, keep, key, prefix};
 use crate::{
     error::{Error, Result},
     release::model::PackageMetadata,
 };
 
-/// The repository that uploads go to, and that is always there.
-pub const LOCAL: &str = "local";
-
 // (name, version, repository's name) -> PackageRow.
 const PACKAGES: Table = Table("packages");
 // (id, 20 digits) -> (name, version, repository's name), a key of PACKAGES.
 const PACKAGE_IDS: Table = Table("package_ids");
-// (name) -> Repository.
-const REPOSITORIES: Table = Table("package_repositories");
 // ("package" | "repository") -> the last id given, in decimal.
 const LAST_IDS: Table = Table("package_last_ids");
 
@@ -39,37 +41,31 @@ pub struct PackageRow {
     pub object_version: u64,
     /// What the package says of itself, with its repository filled in.
     pub metadata: PackageMetadata,
-    /// The zip among the blobs: lower-case hexadecimal.
+    /// The zip among the blobs: lower-case hexadecimal. Empty as long as it has not
+    /// been fetched from its remote repository.
     pub blob_sha256: String,
-    /// The zip's size.
+    /// The zip's size; 0 where it is not here.
     pub size_bytes: u64,
+}
+
+impl PackageRow {
+    /// Whether its zip is among the blobs.
+    pub fn is_here(&self) -> bool {
+        !self.blob_sha256.is_empty()
+    }
+
+    /// The name of its repository.
+    pub fn repository(&self) -> &str {
+        self.metadata.repository_name.as_deref().unwrap_or(LOCAL)
+    }
+
+    fn key(&self) -> Vec<u8> {
+        key(&[&self.metadata.name, &self.metadata.version, self.repository()])
+    }
 }
 
 impl Record for PackageRow {
     const WHAT: &'static str = "package";
-}
-
-/// A repository of packages.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Repository {
-    /// Counts from 1 over all repositories.
-    pub id: u64,
-    /// Unique.
-    pub name: String,
-    /// Where its index is; decoration for a local one.
-    pub url: String,
-    /// Where its sources are, for people.
-    pub source_url: Option<String>,
-    /// Whether its packages are kept here.
-    pub local: bool,
-    /// What it is, in a sentence.
-    pub description: Option<String>,
-    /// The highest wins where several have the same package.
-    pub repo_order: Option<i64>,
-}
-
-impl Record for Repository {
-    const WHAT: &'static str = "package repository";
 }
 
 /// The blob's owner, as the blob store counts references: one for each row.
@@ -77,65 +73,29 @@ pub fn blob_owner(id: u64) -> String {
     format!("package/{id}")
 }
 
-/// The repository of that name. `local` is there before anybody made it.
-pub fn repository(view: &(impl View + ?Sized), name: &str) -> Result<Option<Repository>> {
-    let found = record(view, REPOSITORIES, &key(&[name]))?;
-    if found.is_none() && name == LOCAL {
-        return Ok(Some(local(last_id(view, "repository")? + 1)));
-    }
-    Ok(found)
-}
-
-/// Keeps a new repository under the next id and gives it back with it.
-pub fn repository_insert(
-    change: &mut (impl Change + ?Sized),
-    mut repository: Repository,
-) -> Result<Repository> {
-    let row = key(&[&repository.name]);
-    if change.get(REPOSITORIES, &row)?.is_some() {
-        return Err(Error::AlreadyExists { what: "package repository", name: repository.name });
-    }
-    repository.id = next_id(change, "repository")?;
-    keep(change, REPOSITORIES, &row, &repository);
-    Ok(repository)
-}
-
-/// The repository named `local`, made now if this is its first use.
-pub fn repository_ensure_local(change: &mut (impl Change + ?Sized)) -> Result<Repository> {
-    match record(change, REPOSITORIES, &key(&[LOCAL]))? {
-        Some(it) => Ok(it),
-        None => repository_insert(change, local(0)),
-    }
-}
-
 /// The package of that name and version. Where several repositories have it, the
-/// one with the highest order wins.
+/// one with the highest order wins, and of those the one of the highest `apiVersion`.
 pub fn find(view: &(impl View + ?Sized), name: &str, version: &str) -> Result<Option<PackageRow>> {
-    let mut best: Option<(Option<i64>, PackageRow)> = None;
-    each(view, &[name, version], |row| {
-        let repository = row.metadata.repository_name.as_deref().unwrap_or(LOCAL);
-        let order = self::repository(view, repository)?.and_then(|it| it.repo_order);
-        if best.as_ref().is_none_or(|(best, _)| order > *best) {
-            best = Some((order, row));
-        }
-        Ok(())
-    })?;
-    Ok(best.map(|(_, row)| row))
+    best(view, &[name, version])
 }
 
-/// The package of that name with the greatest version, by [`compare_versions`].
+/// The package of that name with the greatest version, by [`compare_versions`]. Where
+/// several repositories have that, it is chosen as in [`find`].
 pub fn newest(view: &(impl View + ?Sized), name: &str) -> Result<Option<PackageRow>> {
-    let mut best: Option<PackageRow> = None;
-    each(view, &[name], |row| {
-        let newer = best.as_ref().is_none_or(|best| {
-            compare_versions(&row.metadata.version, &best.metadata.version).is_gt()
-        });
-        if newer {
-            best = Some(row);
-        }
-        Ok(())
-    })?;
-    Ok(best)
+    best(view, &[name])
+}
+
+/// The package of that name and version in that repository.
+pub fn find_in(
+    view: &(impl View + ?Sized),
+    repository: &str,
+    name: &str,
+    version: &str,
+) -> Result<Option<PackageRow>> {
+    if [repository, name, version].iter().any(|it| it.contains('\0')) {
+        return Ok(None);
+    }
+    record(view, PACKAGES, &key(&[name, version, repository]))
 }
 
 /// Whether that repository has that package.
@@ -145,7 +105,55 @@ pub fn is_in(
     name: &str,
     version: &str,
 ) -> Result<bool> {
-    Ok(view.get(PACKAGES, &key(&[name, version, repository]))?.is_some())
+    Ok(find_in(view, repository, name, version)?.is_some())
+}
+
+/// Every package of that name, in all versions and repositories, the first inserted
+/// first.
+pub fn of_name(view: &(impl View + ?Sized), name: &str) -> Result<Vec<PackageRow>> {
+    let mut rows = Vec::new();
+    each(view, &[name], |row| {
+        rows.push(row);
+        Ok(())
+    })?;
+    rows.sort_unstable_by_key(|it| it.id);
+    Ok(rows)
+}
+
+/// Up to `limit` packages whose id is above `after`, by id.
+pub fn page(view: &(impl View + ?Sized), after: u64, limit: usize) -> Result<Vec<PackageRow>> {
+    let take = Take { reverse: false, limit };
+    let ids = view.range(PACKAGE_IDS, &id_key(after.saturating_add(1)), b"", take)?;
+    let rows = ids.iter().map(|(_, row)| record(view, PACKAGES, row));
+    rows.filter_map(Result::transpose).collect()
+}
+
+/// Looks at up to [`PAGE`] packages behind `after`, in the order of their names and
+/// versions, and gives those that are in that repository, and where to go on.
+pub fn page_of_repository(
+    view: &(impl View + ?Sized),
+    repository: &str,
+    after: Option<&[u8]>,
+) -> Result<(Vec<PackageRow>, Option<Vec<u8>>)> {
+    let from = after.map(|it| [it, b"\0"].concat()).unwrap_or_default();
+    let rows = view.range(PACKAGES, &from, b"", Take { reverse: false, limit: PAGE })?;
+    let next = rows.last().filter(|_| rows.len() == PAGE).map(|(key, _)| key.clone());
+    let wanted = |key: &[u8]| key.rsplit(|it| *it == 0).next() == Some(repository.as_bytes());
+    let rows = rows.iter().filter(|(key, _)| wanted(key)).map(|(_, it)| super::decode(it));
+    Ok((rows.collect::<Result<_>>()?, next))
+}
+
+/// Whether a repository has any package. Walks over all there are: not for a request.
+pub fn has_packages(view: &(impl View + ?Sized), repository: &str) -> Result<bool> {
+    let mut after = None;
+    loop {
+        let (rows, next) = page_of_repository(view, repository, after.as_deref())?;
+        match (rows.is_empty(), next) {
+            (false, _) => return Ok(true),
+            (true, None) => return Ok(false),
+            (true, next) => after = next,
+        }
+    }
 }
 
 /// The package with that id.
@@ -164,13 +172,30 @@ pub fn insert(
     blob_sha256: String,
     size_bytes: u64,
 ) -> Result<PackageRow> {
-    let repository = metadata.repository_name.as_deref().unwrap_or(LOCAL);
-    let row_key = key(&[&metadata.name, &metadata.version, repository]);
     let id = next_id(change, "package")?;
     let row = PackageRow { id, object_version: 0, metadata, blob_sha256, size_bytes };
-    keep(change, PACKAGES, &row_key, &row);
-    change.put(PACKAGE_IDS, &id_key(id), row_key);
+    keep(change, PACKAGES, &row.key(), &row);
+    change.put(PACKAGE_IDS, &id_key(id), row.key());
+    repositories::changed(change, row.repository())?;
     Ok(row)
+}
+
+/// Keeps what has changed of a package that is there, under the same name, version
+/// and repository.
+pub fn update(change: &mut (impl Change + ?Sized), row: &mut PackageRow) -> Result<()> {
+    row.object_version += 1;
+    keep(change, PACKAGES, &row.key(), row);
+    repositories::changed(change, row.repository())
+}
+
+/// Drops a package, and lets go of its zip.
+pub fn delete(change: &mut (impl Change + ?Sized), row: &PackageRow) -> Result<()> {
+    change.delete(PACKAGES, &row.key());
+    change.delete(PACKAGE_IDS, &id_key(row.id));
+    if row.is_here() {
+        blob_refs::release(change, &row.blob_sha256, &blob_owner(row.id));
+    }
+    repositories::changed(change, row.repository())
 }
 
 /// Orders versions: semantic ones by their rules and above all others, which are
@@ -184,16 +209,25 @@ pub fn compare_versions(left: &str, right: &str) -> Ordering {
     }
 }
 
-fn local(id: u64) -> Repository {
-    Repository {
-        id,
-        name: LOCAL.to_owned(),
-        url: String::new(),
-        source_url: None,
-        local: true,
-        description: Some("packages uploaded to this server".to_owned()),
-        repo_order: None,
-    }
+/// The best of the packages whose keys begin with that: the greatest version, and
+/// for equal ones the highest repository.
+fn best(view: &(impl View + ?Sized), parts: &[&str]) -> Result<Option<PackageRow>> {
+    let mut best: Option<(Option<i64>, PackageRow)> = None;
+    each(view, parts, |row| {
+        // What is left of a repository that is not configured any more.
+        let Some(repository) = repository(view, row.repository())? else { return Ok(()) };
+        let order = repository.repo_order;
+        let above = |(its, it): &(Option<i64>, PackageRow)| {
+            compare_versions(&row.metadata.version, &it.metadata.version)
+                .then(order.cmp(its))
+                .then_with(|| row.metadata.api_version.cmp(&it.metadata.api_version))
+        };
+        if best.as_ref().is_none_or(|it| above(it).is_gt()) {
+            best = Some((order, row));
+        }
+        Ok(())
+    })?;
+    Ok(best.map(|(_, row)| row))
 }
 
 fn each(
@@ -255,7 +289,7 @@ mod tests {
     }
 
     fn remote(name: &str, repo_order: Option<i64>) -> Repository {
-        Repository { name: name.into(), repo_order, local: false, ..local(0) }
+        Repository { name: name.into(), repo_order, ..Repository::default() }
     }
 
     #[test]
@@ -266,21 +300,6 @@ mod tests {
 
         assert_eq!(find_by_id(&memory, 2).unwrap().unwrap().metadata.name, "time");
         assert_eq!(find_by_id(&memory, 3).unwrap(), None);
-    }
-
-    #[test]
-    fn local_is_there_from_the_start_and_keeps_the_id_it_is_made_with() {
-        let mut memory = Rows::default();
-        assert_eq!(repository(&memory, LOCAL).unwrap().unwrap().id, 1);
-        repository_insert(&mut memory, remote("test", None)).unwrap();
-        assert_eq!(repository(&memory, LOCAL).unwrap().unwrap().id, 2);
-
-        assert_eq!(repository_ensure_local(&mut memory).unwrap().id, 2);
-        repository_insert(&mut memory, remote("more", None)).unwrap();
-
-        assert_eq!(repository_ensure_local(&mut memory).unwrap().id, 2);
-        assert_eq!(repository(&memory, "other").unwrap(), None);
-        assert!(repository_insert(&mut memory, remote("more", None)).is_err());
     }
 
     #[test]
@@ -327,5 +346,69 @@ mod tests {
         assert_eq!(row.metadata.repository_name.as_deref(), Some("b"));
         assert!(is_in(&memory, "c", "log", "1.0.0").unwrap());
         assert!(!is_in(&memory, "d", "log", "1.0.0").unwrap());
+    }
+
+    #[test]
+    fn of_equal_newest_versions_the_highest_repository_wins() {
+        let mut memory = Rows::default();
+        for (name, order, version) in
+            [("a", Some(9), "1.0.0"), ("b", Some(1), "2.0.0"), ("c", Some(2), "2.0.0")]
+        {
+            repository_insert(&mut memory, remote(name, order)).unwrap();
+            put(&mut memory, name, "log", version);
+        }
+
+        let row = newest(&memory, "log").unwrap().unwrap();
+
+        assert_eq!((row.repository(), row.metadata.version.as_str()), ("c", "2.0.0"));
+    }
+
+    #[test]
+    fn what_is_left_of_a_repository_that_is_gone_is_not_found() {
+        let mut memory = Rows::default();
+        repositories_follow(&mut memory, &[remote("a", None)]).unwrap();
+        put(&mut memory, "a", "log", "2.0.0");
+        put(&mut memory, LOCAL, "log", "1.0.0");
+
+        repositories_follow(&mut memory, &[]).unwrap();
+
+        assert_eq!(newest(&memory, "log").unwrap().unwrap().metadata.version, "1.0.0");
+        assert_eq!(find(&memory, "log", "2.0.0").unwrap(), None);
+    }
+
+    #[test]
+    fn a_package_that_is_deleted_is_nowhere() {
+        let mut memory = Rows::default();
+        let row = put(&mut memory, LOCAL, "log", "1.0.0");
+        blob_refs::refer(&mut memory, &row.blob_sha256, &blob_owner(row.id));
+        put(&mut memory, LOCAL, "log", "2.0.0");
+
+        delete(&mut memory, &row).unwrap();
+
+        assert_eq!(find_by_id(&memory, row.id).unwrap(), None);
+        assert_eq!(find(&memory, "log", "1.0.0").unwrap(), None);
+        assert!(!blob_refs::is_needed(&memory, &row.blob_sha256).unwrap());
+        assert_eq!(of_name(&memory, "log").unwrap().len(), 1);
+        assert_eq!(put(&mut memory, LOCAL, "log", "1.0.0").id, 3, "ids are not used again");
+    }
+
+    #[test]
+    fn packages_are_listed_by_id_and_by_repository() {
+        let mut memory = Rows::default();
+        repositories_follow(&mut memory, &[remote("a", None)]).unwrap();
+        for (repository, name) in [(LOCAL, "z"), ("a", "y"), (LOCAL, "x"), ("a", "w")] {
+            put(&mut memory, repository, name, "1.0.0");
+        }
+        let names = |rows: Vec<PackageRow>| -> Vec<String> {
+            rows.into_iter().map(|it| it.metadata.name).collect()
+        };
+
+        assert_eq!(names(page(&memory, 0, 3).unwrap()), ["z", "y", "x"]);
+        assert_eq!(names(page(&memory, 3, 3).unwrap()), ["w"]);
+        let (rows, next) = page_of_repository(&memory, LOCAL, None).unwrap();
+        assert_eq!((names(rows), next), (vec!["x".to_owned(), "z".to_owned()], None));
+        assert!(has_packages(&memory, "a").unwrap());
+        assert!(!has_packages(&memory, "b").unwrap());
+        assert_eq!(repository(&memory, "a").unwrap().unwrap().changes, 2);
     }
 }

@@ -1,7 +1,10 @@
 //! The documented examples, replayed: `examples.jsonl`.
 
 use axum::{body::Body, http::Request};
-use chandlery::store::packages::{self, Repository};
+use chandlery::{
+    config::{Config, RepositoryConfig},
+    plugins::Binding,
+};
 use chandlery_tests::{Answer, Host, guest};
 use serde_json::Value;
 
@@ -55,8 +58,7 @@ async fn about_is_answered_as_in_the_example_but_for_the_versions() {
 
 #[tokio::test]
 async fn the_example_s_package_is_taken_and_answered_as_in_the_example() {
-    let host = Host::with(vec![guest::allow_all()]).await;
-    assert_eq!(repository(&host).await, 1);
+    let host = host_with(vec![guest::allow_all()]).await;
     let example = example("package-upload");
 
     let answer = replay(&host, &example).await;
@@ -78,7 +80,7 @@ async fn releases_are_answered_as_in_the_examples() {
     ];
     let bindings = super::bindings();
     for (id, installed) in installed {
-        let host = Host::with(bindings.clone()).await;
+        let host = host_with(bindings.clone()).await;
         upload_example(&host).await;
         for name in installed {
             let mut install = example("package-install");
@@ -104,24 +106,19 @@ async fn releases_are_answered_as_in_the_examples() {
     }
 }
 
-/// Makes the examples' first repository.
-async fn repository(host: &Host) -> u64 {
-    let test = Repository {
-        id: 0,
-        name: "test".into(),
+/// A server with the examples' first repository.
+async fn host_with(bindings: Vec<Binding>) -> Host {
+    let test = RepositoryConfig {
         url: "classpath:/repositories/binaries/test".into(),
-        source_url: None,
         local: true,
-        description: None,
-        repo_order: None,
+        ..RepositoryConfig::default()
     };
-    let insert = host.app.store.write_unaudited(|it| packages::repository_insert(it, test));
-    insert.await.unwrap().id
+    let configure = |it: &mut Config| drop(it.repositories.insert("test".into(), test));
+    Host::builder().plugins(bindings).config(configure).start().await
 }
 
 /// Uploads the package that the examples install. JSON is YAML, too.
 async fn upload_example(host: &Host) {
-    repository(host).await;
     let package = example("package-install")["response_body"]["pkg"].clone();
     let text = |it: &Value| it.as_str().unwrap().to_owned();
     let zip = super::zip(&[

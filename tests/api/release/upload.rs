@@ -181,13 +181,9 @@ async fn the_repository_is_looked_up_before_anything_else() {
     assert_eq!(message, "Could not find local repository to upload to named x");
 
     let remote = Repository {
-        id: 0,
         name: "remote".into(),
         url: "http://localhost".into(),
-        source_url: None,
-        local: false,
-        description: None,
-        repo_order: None,
+        ..Repository::default()
     };
     let insert = host.app.store.write_unaudited(|it| packages::repository_insert(it, remote));
     insert.await.unwrap();
