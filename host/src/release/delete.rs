@@ -165,7 +165,7 @@ async fn finish(app: &App, mut operation: Operation) -> Result<Release> {
     let kept_row = row.clone();
     let kept = app.store.write(operation.audit(), move |change| {
         operations::advance(change, &mut operation)?;
-        releases::put(change, &kept_row);
+        releases::put(change, &kept_row)?;
         for it in &kept_row.apps {
             if let Some(sha256) = &it.artifact_sha256 {
                 blob_refs::release(change, sha256, &blob_owner(&operation, &it.name));

@@ -363,7 +363,7 @@ async fn refresh_rows(app: &App, rows: Vec<ReleaseRow>) -> Result<()> {
             // It may have been deleted while the platform was asked.
             if let Some(mut now) = now.filter(|it| it.status() == row.status()) {
                 now.release.info.status.platform_status = Some(text);
-                releases::put(change, &now);
+                releases::put(change, &now)?;
             }
         }
         Ok(())

@@ -347,7 +347,7 @@ async fn finish(
     let kept_row = row.clone();
     let kept = app.store.write(operation.audit(), move |change| {
         operations::advance(change, &mut operation)?;
-        releases::put(change, &kept_row);
+        releases::put(change, &kept_row)?;
         outbox::announce(change, &told)
     });
     kept.await?;

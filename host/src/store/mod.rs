@@ -14,6 +14,7 @@ pub mod dependencies;
 mod engine;
 mod format;
 pub mod hooks_documents;
+mod ids;
 #[cfg(test)]
 pub(crate) mod in_memory;
 pub mod leaving;

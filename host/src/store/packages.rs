@@ -5,6 +5,7 @@
 //! needed. (name, version, repository) is unique; ids count up and are never used
 //! again.
 
+mod lists;
 mod repositories;
 
 use std::cmp::Ordering;
@@ -12,9 +13,12 @@ use std::cmp::Ordering;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-pub use self::repositories::{
-    LOCAL, Repository, leaving, local, repositories, repositories_follow, repository,
-    repository_by_id, repository_ensure_local, repository_insert, repository_left,
+pub use self::{
+    lists::{count, each_row, ids_by_name, ids_containing, ids_from, ids_named},
+    repositories::{
+        LOCAL, Repository, leaving, local, repositories, repositories_follow, repository,
+        repository_by_id, repository_ensure_local, repository_insert, repository_left,
+    },
 };
 use super::{Change, Record, Table, Take, View, blob_refs, find as record, keep, key, prefix};
 use crate::{
@@ -175,7 +179,7 @@ pub fn insert(
     let id = next_id(change, "package")?;
     let row = PackageRow { id, object_version: 0, metadata, blob_sha256, size_bytes };
     keep(change, PACKAGES, &row.key(), &row);
-    change.put(PACKAGE_IDS, &id_key(id), row.key());
+    lists::IDS.insert(change, id, row.key())?;
     repositories::changed(change, row.repository())?;
     Ok(row)
 }
@@ -191,7 +195,7 @@ pub fn update(change: &mut (impl Change + ?Sized), row: &mut PackageRow) -> Resu
 /// Drops a package, and lets go of its zip.
 pub fn delete(change: &mut (impl Change + ?Sized), row: &PackageRow) -> Result<()> {
     change.delete(PACKAGES, &row.key());
-    change.delete(PACKAGE_IDS, &id_key(row.id));
+    lists::IDS.remove(change, row.id)?;
     if row.is_here() {
         blob_refs::release(change, &row.blob_sha256, &blob_owner(row.id));
     }
@@ -267,7 +271,7 @@ fn last_id(view: &(impl View + ?Sized), of: &str) -> Result<u64> {
     })
 }
 
-fn next_id(change: &mut (impl Change + ?Sized), of: &str) -> Result<u64> {
+pub(super) fn next_id(change: &mut (impl Change + ?Sized), of: &str) -> Result<u64> {
     let id = last_id(change, of)? + 1;
     change.put(LAST_IDS, &key(&[of]), id.to_string().into_bytes());
     Ok(id)

@@ -120,13 +120,17 @@ mod tests {
         "operations",
         "operations_open",
         "package_ids",
+        "package_ids_counted",
         "package_last_ids",
         "package_repositories",
         "packages",
         "processes",
         "readiness",
+        "release_ids",
+        "release_ids_counted",
         "releases",
         "releases_listed",
+        "releases_numbered",
         "server_keys",
     ];
 
