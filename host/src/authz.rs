@@ -120,6 +120,14 @@ pub async fn authorize(
     Err(error)
 }
 
+/// What the before-hooks are asked.
+struct Asked<'a> {
+    action: &'a str,
+    dry_run: bool,
+    object: Value,
+    previous: Option<Value>,
+}
+
 impl Permit {
     /// What the audit record of a change under this permit says.
     pub fn audit(&self) -> Audit {
@@ -151,16 +159,46 @@ impl Permit {
         previous: Option<Value>,
         read: impl FnOnce(Value, &T) -> Result<T, String>,
     ) -> Result<T> {
-        if !self.is_reviewed() {
+        let question = self.question(self.action, object, previous);
+        self.put_to_hooks(app, thing, question, read).await
+    }
+
+    /// The same for something that is only planned: the hooks of `action` are asked what
+    /// they would say if it were done, and know that it is not.
+    pub async fn tried<T>(
+        &self,
+        app: &App,
+        action: &str,
+        thing: T,
+        object: Value,
+        previous: Option<Value>,
+        read: impl FnOnce(Value, &T) -> Result<T, String>,
+    ) -> Result<T> {
+        let question = Asked { dry_run: true, ..self.question(action, object, previous) };
+        self.put_to_hooks(app, thing, question, read).await
+    }
+
+    fn question<'a>(&self, action: &'a str, object: Value, previous: Option<Value>) -> Asked<'a> {
+        Asked { action, dry_run: false, object, previous }
+    }
+
+    async fn put_to_hooks<T>(
+        &self,
+        app: &App,
+        thing: T,
+        asked: Asked<'_>,
+        read: impl FnOnce(Value, &T) -> Result<T, String>,
+    ) -> Result<T> {
+        if !self.caller.plugins.has_before_hooks(asked.action) {
             return Ok(thing);
         }
-        let reviewed = self.review(app, &object, previous).await?;
+        let reviewed = self.review(app, &asked).await?;
         for warning in &reviewed.warnings {
-            tracing::warn!(action = self.action, resource = resource(&self.target), "{warning}");
+            tracing::warn!(action = asked.action, resource = resource(&self.target), "{warning}");
         }
         self.caller.warnings.add(reviewed.warnings);
         match reviewed.changed_by {
-            Some(plugin) if reviewed.object != object => {
+            Some(plugin) if reviewed.object != asked.object => {
                 let amended = read(reviewed.object, &thing).map_err(|why| Error::Plugin {
                     plugin,
                     message: format!("what it made of the object cannot be: {why}"),
@@ -173,17 +211,17 @@ impl Permit {
         }
     }
 
-    async fn review(&self, app: &App, object: &Value, previous: Option<Value>) -> Result<Reviewed> {
+    async fn review(&self, app: &App, asked: &Asked<'_>) -> Result<Reviewed> {
         let request = &self.caller.request;
         let operation = Operation {
             id: request.id.clone(),
-            action: self.action.to_owned(),
+            action: asked.action.to_owned(),
             target: self.target.clone(),
             actor: self.caller.principal.clone(),
             request: Some(request.clone()),
-            dry_run: false,
-            object: object.to_string(),
-            previous: previous.map(|it| it.to_string()),
+            dry_run: asked.dry_run,
+            object: asked.object.to_string(),
+            previous: asked.previous.as_ref().map(ToString::to_string),
         };
         let reviewed = self.caller.plugins.review(operation).await;
         if let Ok(reviewed) = &reviewed {

@@ -3,13 +3,14 @@
 //! A deletion that a crash has cut off, or that its platform refuses for a while, is
 //! finished by the engine: whoever asked for it wanted it gone.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{
+    compose::shown,
     engine::{ATTEMPTS_MAX, Working, advance, blob_owner, may_still_run, undeploy},
-    install::{asked, shown},
     model::{Release, StatusCode},
     status::unknown,
+    steps::{asked, stopping},
 };
 use crate::{
     app::App,
@@ -102,10 +103,7 @@ pub(super) async fn go_on(app: &Arc<App>, mut operation: Operation) -> Result<En
             continue;
         }
         if app.engine.is_stopping() {
-            return Err(Error::Busy {
-                what: "operations while the server is stopping",
-                retry_after: Duration::from_secs(5),
-            });
+            return Err(stopping());
         }
         operation.steps[index].state = StepState::Begun;
         operation = advance(app, &operation).await?;

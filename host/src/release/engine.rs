@@ -18,10 +18,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    delete, install,
+    delete,
     model::StatusCode,
     platform::{self, Platform},
-    status,
+    status, steps,
 };
 use crate::{
     app::App,
@@ -223,7 +223,7 @@ async fn go_on(app: &Arc<App>, _working: Working, id: &str, release: &str) {
         Kind::Install => {
             let why = "the server ended before it was complete";
             let why = operation.message.clone().unwrap_or_else(|| why.to_owned());
-            install::undo(app, operation, why).await
+            steps::undo(app, operation, why).await
         }
         Kind::Delete => delete::go_on(app, operation).await.map(|_| ()),
     };

@@ -2,13 +2,18 @@
 //!
 //! A package comes by [`upload`] as a zip ([`archive`]) and is read by
 //! [`package`], its values are merged by [`values`] and rendered by [`render`]
-//! through the renderer in force; [`manifest`] reads what came out. [`install`] and
+//! through the renderer in force; [`manifest`] reads what came out, and [`compose`] does
+//! all of that for one version of a release without keeping anything. [`difference`]
+//! tells what differs between two, application by application. [`install`] and
 //! [`delete`] are durable operations that [`engine`] brings to their end;
 //! [`repositories`] are where packages come from besides uploads; [`resource`] fetches what is to run, [`platform`] says where, [`status`] how it
 //! is. [`model`] holds what the API shows.
 
 pub mod archive;
+mod check;
+pub mod compose;
 pub mod delete;
+pub mod difference;
 pub mod engine;
 pub mod install;
 pub mod manifest;
@@ -19,6 +24,7 @@ pub mod render;
 pub mod repositories;
 pub mod resource;
 pub mod status;
+mod steps;
 pub mod upload;
 pub mod values;
 pub mod yaml;

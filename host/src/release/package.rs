@@ -20,7 +20,7 @@ use super::{
 use crate::{
     app::App,
     error::{Error, Result},
-    store::packages::PackageRow,
+    store::packages::{self, PackageRow},
 };
 
 /// Sub-packages of sub-packages may go this deep.
@@ -31,6 +31,21 @@ pub const SUB_PACKAGES_MAX: usize = 100;
 pub const TEXT_CHARS_MAX: usize = 255;
 /// The tag that Java's package writer puts on top of its metadata.
 const METADATA_TAG: &str = "org.springframework.cloud.skipper.domain.PackageMetadata";
+
+/// The package of that name and version; the newest where there is none.
+pub async fn find(app: &App, name: &str, version: Option<&str>) -> Result<PackageRow> {
+    let (wanted, given) = (name.to_owned(), version.map(str::to_owned));
+    let found = app.store.read(move |view| match &given {
+        Some(version) => packages::find(view, &wanted, version),
+        None => packages::newest(view, &wanted),
+    });
+    found.await?.ok_or_else(|| {
+        Error::Conflict(match version {
+            Some(version) => format!("Can not find package '{name}', version '{version}'"),
+            None => format!("Can not find a package named '{name}'"),
+        })
+    })
+}
 
 /// Fetches a package that is kept.
 pub async fn load(app: &App, row: &PackageRow) -> Result<Package> {

@@ -38,18 +38,22 @@ pub struct Facts {
     pub platform: String,
 }
 
-/// The manifest of `package` with `config_values`, the request's YAML, laid over
-/// its own values.
+/// What `package` is rendered with: `config_values`, the request's YAML, laid over its
+/// own values.
+pub async fn model(package: &Package, config_values: Option<&str>) -> Result<Values> {
+    let (owned, config_values) = (package.clone(), config_values.map(str::to_owned));
+    beside(move || values::merge(&owned, config_values.as_deref())).await
+}
+
+/// The manifest of `package` with that model.
 pub async fn manifest(
     plugins: &PluginSet,
     package: &Package,
-    config_values: Option<&str>,
+    model: &Values,
     facts: &Facts,
 ) -> Result<String> {
-    let (owned, config_values) = (package.clone(), config_values.map(str::to_owned));
-    let model = beside(move || values::merge(&owned, config_values.as_deref())).await?;
     let mut text = String::new();
-    let mut waiting = vec![(package, model)];
+    let mut waiting = vec![(package, model.clone())];
     while let Some((package, model)) = waiting.pop() {
         level(plugins, package, &model, facts, &mut text).await?;
         // Taken from the end, so the first goes in last.

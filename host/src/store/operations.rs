@@ -38,6 +38,24 @@ pub enum Kind {
     Delete,
 }
 
+impl Kind {
+    /// The word that Skipper has for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Install => "INSTALL",
+            Kind::Delete => "DELETE",
+        }
+    }
+
+    /// The action that it is asked for by.
+    pub fn action(self) -> &'static str {
+        match self {
+            Kind::Install => "release:install",
+            Kind::Delete => "release:delete",
+        }
+    }
+}
+
 /// How far an operation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -162,14 +180,10 @@ impl Operation {
 
     /// The audit record of what it changes.
     pub fn audit(&self) -> Audit {
-        let action = match self.kind {
-            Kind::Install => "release:install",
-            Kind::Delete => "release:delete",
-        };
         Audit {
             actor: self.asked.principal.id.clone(),
             token: self.asked.token.clone(),
-            action: action.to_owned(),
+            action: self.kind.action().to_owned(),
             resource: format!("release//{}/{}", self.release, self.version),
             policy_digest: self.asked.policy_digest.clone(),
             request_id: self.asked.request_id.clone(),
@@ -183,19 +197,15 @@ impl Operation {
 
 /// The sentence for a request that meets another operation on the same name.
 pub fn busy(wanted: Kind, held: &Operation) -> Error {
-    let word = |kind| match kind {
-        Kind::Install => "INSTALL",
-        Kind::Delete => "DELETE",
-    };
     let at = time::OffsetDateTime::from_unix_timestamp((held.started_ms / 1000) as i64);
     let format = &time::format_description::well_known::Rfc3339;
     let since = at.ok().and_then(|it| it.format(format).ok()).unwrap_or_default();
     Error::Conflict(format!(
         "Statemachine is not in state ready to do {}: `{}` is doing {} of release [{}] since {since} \
          (operation {})",
-        word(wanted),
+        wanted.word(),
         held.asked.principal.id,
-        word(held.kind),
+        held.kind.word(),
         held.release,
         held.id,
     ))

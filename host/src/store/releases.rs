@@ -99,6 +99,15 @@ pub fn latest(view: &(impl View + ?Sized), name: &str) -> Result<Option<ReleaseR
     newest(view, name, |_| true)
 }
 
+/// Refuses a version that another operation has taken since it was counted.
+pub fn is_next(view: &(impl View + ?Sized), name: &str, version: u32) -> Result<()> {
+    let latest = latest(view, name)?.map_or(0, |it| it.release.version);
+    match version == latest + 1 {
+        true => Ok(()),
+        false => Err(Error::Conflict(format!("Release [{name}] has changed meanwhile: try again"))),
+    }
+}
+
 /// The greatest version of a name that did not fail.
 pub fn latest_not_failed(view: &(impl View + ?Sized), name: &str) -> Result<Option<ReleaseRow>> {
     newest(view, name, |it| it.status() != StatusCode::Failed)

@@ -1,7 +1,14 @@
-//! Takes back what an install has done.
+//! Takes back what an operation has started.
 
 use super::*;
-use crate::release::engine::{ATTEMPTS_MAX, Trouble, may_still_run, undeploy};
+use crate::{
+    clock::now_ms,
+    release::{
+        engine::{ATTEMPTS_MAX, Trouble, may_still_run, undeploy},
+        platform,
+    },
+    store::operations::Phase,
+};
 
 /// Undoes an install and ends it as failed. What cannot be undone now is tried
 /// again by the engine.

@@ -1,0 +1,75 @@
+//! What a request to install must say.
+
+use super::*;
+use crate::release::{check::conflict, model::stated};
+
+/// A request that has all it needs.
+pub(super) struct Wanted {
+    pub(super) release: String,
+    pub(super) platform: String,
+    pub(super) package: String,
+    /// The newest where there is none.
+    pub(super) version: Option<String>,
+    pub(super) config_values: ConfigValues,
+}
+
+impl Wanted {
+    /// Reads a request; the original's own sentences say what is missing.
+    pub(super) fn read(request: &InstallRequest) -> Result<Wanted> {
+        let properties = request.install_properties.as_ref();
+        let properties =
+            properties.ok_or_else(|| conflict("Install properties must not be null"))?;
+        let identifier = request.package_identifier.as_ref();
+        let identifier =
+            identifier.ok_or_else(|| conflict("Package identifier must not be null"))?;
+        let PackageIdentifier { package_name, package_version, .. } = identifier;
+        let InstallProperties { release_name, platform_name, config_values } = properties;
+        let release = stated(release_name.as_deref())
+            .ok_or_else(|| conflict("Release name must not be empty"))?;
+        let wanted = Wanted {
+            platform: stated(platform_name.as_deref())
+                .ok_or_else(|| conflict("Platform name must not be empty"))?,
+            package: stated(package_name.as_deref())
+                .ok_or_else(|| conflict("Package name must not be empty"))?,
+            version: stated(package_version.as_deref()),
+            config_values: config_values.clone().unwrap_or_default(),
+            release,
+        };
+        check::name("Release name", &wanted.release)?;
+        Ok(wanted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(json: serde_json::Value) -> Result<Wanted> {
+        Wanted::read(&serde_json::from_value(json).unwrap())
+    }
+
+    #[test]
+    fn what_is_missing_is_said_in_the_original_words() {
+        use serde_json::json;
+        let package = json!({ "packageName": "log" });
+        for (body, message) in [
+            (json!({}), "Install properties must not be null"),
+            (json!({ "installProperties": {} }), "Package identifier must not be null"),
+            (
+                json!({ "installProperties": { "releaseName": " " }, "packageIdentifier": package }),
+                "Release name must not be empty",
+            ),
+            (
+                json!({ "installProperties": { "releaseName": "a" }, "packageIdentifier": package }),
+                "Platform name must not be empty",
+            ),
+            (
+                json!({ "installProperties": { "releaseName": "a", "platformName": "default" },
+                    "packageIdentifier": {} }),
+                "Package name must not be empty",
+            ),
+        ] {
+            assert_eq!(request(body).err().unwrap().to_string(), message);
+        }
+    }
+}
