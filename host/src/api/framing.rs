@@ -6,6 +6,7 @@
 //! hyper sees them, so that no request can hide inside another's body.
 
 use axum::http::{StatusCode, Uri};
+use percent_encoding::{AsciiSet, percent_encode};
 
 /// What every client of HTTP/2 sends first.
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
@@ -16,6 +17,10 @@ const TARGET_BYTES_MAX: usize = u16::MAX as usize - 1;
 /// Chunk extensions mean nothing to us.
 const EXTENSION_BYTES_MAX: usize = 1024;
 const TRAILER_BYTES_MAX: usize = 8 << 10;
+
+/// What no URI has as it is, and a client may send all the same. What is not ASCII
+/// comes with it.
+const FOREIGN: AsciiSet = AsciiSet::EMPTY.add(b'"').add(b'#').add(b'<').add(b'>').add(b'`');
 
 /// How the body behind a head is framed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +63,22 @@ pub(super) fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
         }
     }
     None
+}
+
+/// The head with its target in the letters that a URI has, where it has others. The
+/// original takes `<`, `"` or `ä` as they are; here they are written as `%3C` and so on
+/// before anything reads them, so that everything behind reads the same.
+pub(super) fn encoded(head: &[u8]) -> Option<Vec<u8>> {
+    let line = &head[..head.iter().position(|it| *it == b'\r')?];
+    let mut words = line.splitn(3, |it| *it == b' ');
+    let (method, target, version) = (words.next()?, words.next()?, words.next()?);
+    let odd = |it: &u8| !it.is_ascii() || b"\"#<>`".contains(it);
+    if !target.starts_with(b"/") || !version.starts_with(b"HTTP/") || !target.iter().any(odd) {
+        return None;
+    }
+    let target = percent_encode(target, &FOREIGN).to_string();
+    let behind = &head[line.len()..];
+    Some([method, b" ", target.as_bytes(), b" ", version, behind].concat())
 }
 
 /// Reads a whole head and tells how its body is framed.
@@ -318,6 +339,28 @@ mod tests {
         let refusal = read_head(b"GET / HTTP/1.1\nHost: a\r\n\r\n").unwrap_err();
         assert!(refusal.why.contains("carriage return"));
         assert_eq!(refusal.line, Some(("GET".into(), "/".into())));
+    }
+
+    #[test]
+    fn a_target_is_brought_into_the_letters_of_a_uri() {
+        let encode = |line: &str| {
+            let head = encoded(format!("{line}\r\nHost: \"<a>\"\r\n\r\n").as_bytes())?;
+            let head = String::from_utf8(head).unwrap();
+            Some(head.strip_suffix("\r\nHost: \"<a>\"\r\n\r\n").unwrap().to_owned())
+        };
+        for (sent, read) in [
+            ("GET /a?b=<c> HTTP/1.1", "GET /a?b=%3Cc%3E HTTP/1.1"),
+            ("GET /\"a`#b HTTP/1.1", "GET /%22a%60%23b HTTP/1.1"),
+            ("GET /\u{e4}?\u{e4} HTTP/1.1", "GET /%C3%A4?%C3%A4 HTTP/1.1"),
+        ] {
+            assert_eq!(encode(sent).as_deref(), Some(read));
+            assert!(read.split(' ').nth(1).unwrap().parse::<Uri>().is_ok());
+        }
+        for kept in ["GET /a?b=%3C HTTP/1.1", "GET /< b HTTP/1.1", "GET < HTTP/1.1", "GET /<", ""] {
+            assert_eq!(encode(kept), None, "{kept}");
+        }
+        assert_eq!(encoded(b"GET /\xff HTTP/1.1\r\n\r\n").unwrap(), b"GET /%FF HTTP/1.1\r\n\r\n");
+        assert_eq!(encoded(b"no line"), None);
     }
 
     #[test]

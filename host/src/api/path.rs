@@ -52,8 +52,9 @@ pub(super) fn read(path: &str) -> Spelling<'_> {
     }
 }
 
-fn encodes_properly(path: &str) -> bool {
-    path.split('%')
+/// Whether each `%` has its two digits.
+pub(super) fn encodes_properly(text: &str) -> bool {
+    text.split('%')
         .skip(1)
         .all(|it| it.len() >= 2 && it.as_bytes()[..2].iter().all(|digit| digit.is_ascii_hexdigit()))
 }

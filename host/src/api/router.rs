@@ -7,7 +7,9 @@ use axum::{
     Router,
     body::Body,
     extract::DefaultBodyLimit,
-    http::{HeaderValue, Request, StatusCode, Uri, header, request::Parts, uri::PathAndQuery},
+    http::{
+        HeaderValue, Method, Request, StatusCode, Uri, header, request::Parts, uri::PathAndQuery,
+    },
     response::{IntoResponse, Response},
 };
 use futures::FutureExt;
@@ -124,7 +126,12 @@ impl Api {
     }
 
     async fn handled(&self, request: Request<Body>) -> Response {
-        infallible(self.routes.clone().oneshot(request).await)
+        let mut answer = infallible(self.routes.clone().oneshot(request).await);
+        // To the Inventory's clients a wrong method is no route, and none has methods.
+        if answer.status() == StatusCode::NOT_FOUND {
+            answer.headers_mut().remove(header::ALLOW);
+        }
+        answer
     }
 
     /// A place among the requests under way. How the server is can be asked at any time.
@@ -182,7 +189,7 @@ async fn no_route(uri: Uri) -> Response {
     Family::of(uri.path()).no_route(uri.path())
 }
 
-async fn no_method(method: axum::http::Method, uri: Uri) -> Response {
+async fn no_method(method: Method, uri: Uri) -> Response {
     Family::of(uri.path()).no_method(uri.path(), method.as_str())
 }
 
@@ -203,7 +210,7 @@ fn respell(parts: &mut Parts) -> Option<Response> {
             }
             Err(_) => Some(Family::Inventory.no_route(path)),
         },
-        Spelling::Unclean(clean) => Some(moved(&with_query(&clean))),
+        Spelling::Unclean(clean) => Some(moved(&parts.method, &with_query(&clean))),
         Spelling::Invalid if path == "*" => Some(Family::Inventory.no_route(path)),
         Spelling::Invalid => {
             let why = "the path has a `%` without two hexadecimal digits behind it";
@@ -218,15 +225,19 @@ fn closing(mut answer: Response) -> Response {
     answer
 }
 
-fn moved(location: &str) -> Response {
+/// Only who reads gets a page that says so.
+fn moved(method: &Method, location: &str) -> Response {
     let Ok(value) = HeaderValue::from_str(location) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
+    let location_header = [(header::LOCATION, value)];
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return (StatusCode::MOVED_PERMANENTLY, location_header).into_response();
+    }
     let text = location.replace('&', "&amp;").replace('\'', "&#39;").replace('"', "&#34;");
     let html = format!("<a href=\"{text}\">Moved Permanently</a>.\n\n");
-    let kind = HeaderValue::from_static("text/html; charset=utf-8");
-    let headers = [(header::LOCATION, value), (header::CONTENT_TYPE, kind)];
-    (StatusCode::MOVED_PERMANENTLY, headers, html).into_response()
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))];
+    (StatusCode::MOVED_PERMANENTLY, location_header, kind, html).into_response()
 }
 
 fn too_much(family: Family, path: &str) -> Response {

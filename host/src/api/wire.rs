@@ -215,6 +215,15 @@ impl Wire {
         if end > self.patience.head_bytes_max {
             return self.refuse(too_large(&self.buffer[..end], self.patience.head_bytes_max));
         }
+        let end = match framing::encoded(&self.buffer[..end]) {
+            Some(head) => {
+                let behind = self.buffer.split_off(end);
+                self.buffer = BytesMut::from(&*head);
+                self.buffer.unsplit(behind);
+                head.len()
+            }
+            None => end,
+        };
         match framing::read_head(&self.buffer[..end]) {
             Ok(frame) => self.phase = Phase::Deliver(end, Next::Body(frame)),
             Err(refusal) => self.refuse(refusal),

@@ -12,8 +12,8 @@ use utoipa::ToSchema;
 use super::{
     answer::Answer,
     listing::{Rows, listing, member},
+    query::lenient_parameter,
     target,
-    units::parameter,
     versions::permitted,
 };
 use crate::{
@@ -71,7 +71,7 @@ pub(super) async fn providers(
     RawQuery(query): RawQuery,
     Extension(caller): Extension<Arc<Caller>>,
 ) -> Answer {
-    let name = parameter(query.as_deref(), "name").unwrap_or_default();
+    let name = lenient_parameter(query.as_deref(), "name").unwrap_or_default();
     let target = target::every_unit();
     let permit = authz::authorize(&app, &caller, "inventory:provider:list", target).await?;
     let page = move |at: Option<Vec<u8>>| {

@@ -15,6 +15,7 @@ mod internal;
 mod listing;
 mod multipart;
 mod namespaces;
+mod query;
 mod range;
 mod root;
 mod search;

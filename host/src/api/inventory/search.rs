@@ -14,8 +14,8 @@ use super::{
     answer::{Answer, json},
     body,
     listing::member,
+    query::parameter,
     target,
-    units::parameter,
 };
 use crate::{
     app::App,

@@ -14,8 +14,8 @@ use futures::TryStreamExt;
 use super::{
     answer::{Answer, json, typed},
     namespaces::existing_name,
+    query::parameter,
     target,
-    units::parameter,
 };
 use crate::{
     app::App,

@@ -14,6 +14,7 @@ use super::{
     conditions::unless_known,
     listing::{Rows, listing},
     namespaces::{existing_name, units_of},
+    query::{lenient_parameter, parameter},
     target,
 };
 use crate::{
@@ -82,7 +83,7 @@ pub(super) async fn next_version(
     RawQuery(query): RawQuery,
     Extension(caller): Extension<Arc<Caller>>,
 ) -> Answer {
-    let prefix = parameter(query.as_deref(), "prefix").unwrap_or_default();
+    let prefix = lenient_parameter(query.as_deref(), "prefix").unwrap_or_default();
     let place = UnitPlace::parse(&namespace, &unit);
     let asked = match &place {
         Ok(place) => target::unit(place),
@@ -134,29 +135,9 @@ fn wants_detail(query: Option<&str>) -> Result<bool> {
     }
 }
 
-/// The first parameter of that name in a query, `+` read as a blank.
-pub(super) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
-    let mut pairs = url::form_urlencoded::parse(query?.as_bytes());
-    pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-}
-
 fn plain(body: String) -> axum::response::Response {
     let mut answer = text(StatusCode::OK, body);
     let nosniff = axum::http::HeaderValue::from_static("nosniff");
     answer.headers_mut().insert(axum::http::header::X_CONTENT_TYPE_OPTIONS, nosniff);
     answer
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parameter;
-
-    #[test]
-    fn the_first_parameter_wins_and_plus_is_a_blank() {
-        assert_eq!(parameter(None, "prefix"), None);
-        assert_eq!(parameter(Some("a=b"), "prefix"), None);
-        assert_eq!(parameter(Some("prefix=1.&prefix=2."), "prefix").unwrap(), "1.");
-        assert_eq!(parameter(Some("prefix=a+b%2E"), "prefix").unwrap(), "a b.");
-        assert_eq!(parameter(Some("prefix"), "prefix").unwrap(), "");
-    }
 }

@@ -14,8 +14,9 @@ use super::{
     body,
     conditions::unless_known,
     listing::listing,
+    query::lenient_parameter,
     target,
-    units::{parameter, versions_of},
+    units::versions_of,
 };
 use crate::{
     app::App,
@@ -53,7 +54,7 @@ pub(super) async fn version(
     let place = UnitPlace::parse(&namespace, &unit)?;
     let meant =
         permitted_release(&app, &caller, "inventory:version:read", &place, &version).await?;
-    if parameter(query.as_deref(), "full").is_some_and(|it| !it.is_empty()) {
+    if lenient_parameter(query.as_deref(), "full").is_some_and(|it| !it.is_empty()) {
         return full(app, meant, place, &headers).await;
     }
     let Meant { permit, version, record } = &meant;
