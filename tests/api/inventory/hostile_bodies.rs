@@ -60,7 +60,6 @@ fn hostile() -> Vec<Vec<u8>> {
         "1e999999999".to_owned(),
         "NaN".to_owned(),
         "\u{feff}{}".to_owned(),
-        r#"{"name":"\ud800"}"#.to_owned(),
         "{\"name\":\"a\0b\"}".to_owned(),
         "{'name':'app'}".to_owned(),
         r#"{"name":"app",}"#.to_owned(),
@@ -73,7 +72,7 @@ fn hostile() -> Vec<Vec<u8>> {
         texts.push(format!(r#"{{"name":"-","version":"-","{member}":{{"a":1}}}}"#));
     }
     let mut bodies: Vec<_> = texts.into_iter().map(String::into_bytes).collect();
-    bodies.push(b"{\"name\":\"\xff\xfe\"}".to_vec());
+    bodies.push(b"{\"name\":\xff\xfe}".to_vec());
     bodies.push(b"\xef\xbb".to_vec());
     bodies
 }
@@ -255,6 +254,9 @@ async fn an_upload_cut_off_at_any_stage_leaves_nothing() {
         whole.len() - TAIL.len(),
         whole.len() - TAIL.len() + 4,
         whole.len() - 3,
+        // All that a reader of the parts needs, and not all that was promised.
+        whole.len() - 2,
+        whole.len() - 1,
     ];
     for stage in stages {
         // Once the way a client ends that wants its answer, once the way a cable does.
@@ -284,9 +286,13 @@ async fn an_upload_with_a_wrong_length_is_refused() {
     let server = program.serve(&[]);
     register_over(&server, "1").await;
     let body = format!("{HEAD}bytes{TAIL}");
-    for length in [0, 1, HEAD.len(), HEAD.len() + 5, body.len() - 3] {
+    for length in [0, 1, HEAD.len(), HEAD.len() + 5, body.len() - 3, body.len() + 1] {
         // What stands behind the length is no request, and must not become one.
-        let answer = server.raw(format!("{}{body}", upload_head("v1", length))).await;
+        let mut stream = server.connect().await;
+        let request = format!("{}{body}", upload_head("v1", length));
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let answer = read_to_end(&mut stream).await;
         assert_eq!(status(&answer), 400, "{length}: {answer}");
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
     }

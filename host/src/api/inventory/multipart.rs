@@ -25,6 +25,7 @@ pub(super) struct Multipart {
     // What stands before each part and after the last.
     delimiter: Vec<u8>,
     inside: bool,
+    begun: bool,
     ended: bool,
     // What came beside the file so far: other parts, and the heads of all.
     beside_bytes: u64,
@@ -35,7 +36,7 @@ pub(super) struct Multipart {
 pub(super) struct Head {
     /// Its name.
     pub(super) name: String,
-    /// Whether it is a file: whether it has a file name, which is not looked at.
+    /// Whether it is a file: whether it has a file name, whatever that is.
     pub(super) is_file: bool,
 }
 
@@ -57,7 +58,8 @@ impl Multipart {
         let delimiter = format!("\r\n--{boundary}").into_bytes();
         // The first boundary may stand at the very start, with no line before it.
         let buffer = BytesMut::from(&b"\r\n"[..]);
-        Ok(Multipart { body, buffer, delimiter, inside: true, ended: false, beside_bytes: 0 })
+        let (inside, begun, ended) = (true, false, false);
+        Ok(Multipart { body, buffer, delimiter, inside, begun, ended, beside_bytes: 0 })
     }
 
     /// Goes to the file in the field `file`, over whatever comes first. No more than
@@ -71,9 +73,14 @@ impl Multipart {
         Err(no_file())
     }
 
-    /// Reads to the end, over whatever is left. A body without its end was cut off.
+    /// Reads to the end, over whatever is left. A body without its end was cut off, and
+    /// so was one of which the sender has promised more.
     pub(super) async fn finish(&mut self, limit_bytes: u64) -> Result<()> {
         while self.next_part(limit_bytes).await?.is_some() {}
+        while let Some(frame) = self.body.frame().await {
+            let frame = frame.map_err(|_| no_file())?;
+            self.count(frame.data_ref().map_or(0, Bytes::len), limit_bytes)?;
+        }
         Ok(())
     }
 
@@ -83,7 +90,7 @@ impl Multipart {
             if let Some(at) = find(&self.buffer, &self.delimiter) {
                 let piece = self.buffer.split_to(at);
                 self.buffer.advance(self.delimiter.len());
-                self.inside = false;
+                (self.inside, self.begun) = (false, true);
                 return Ok(Some(piece.freeze()).filter(|it| !it.is_empty()));
             }
             // What might be the start of a delimiter stays.
@@ -146,7 +153,9 @@ impl Multipart {
 
     async fn read_more(&mut self) -> Result<()> {
         loop {
-            let frame = self.body.frame().await.ok_or_else(no_file)?;
+            let begun = self.begun;
+            let cut_off = || if begun { no_file() } else { no_part() };
+            let frame = self.body.frame().await.ok_or_else(cut_off)?;
             let frame = frame.map_err(|_| no_file())?;
             if let Some(data) = frame.data_ref().filter(|it| !it.is_empty()) {
                 self.buffer.extend_from_slice(data);
@@ -171,7 +180,9 @@ impl Head {
             let named = |wanted: &str| parameters.iter().find(|(name, _)| name == wanted);
             return Head {
                 name: named("name").map(|(_, it)| it.clone()).unwrap_or_default(),
-                is_file: named("filename").or(named("filename*")).is_some(),
+                is_file: named("filename")
+                    .or(named("filename*"))
+                    .is_some_and(|(_, it)| !it.is_empty()),
             };
         }
         Head::default()
@@ -181,6 +192,11 @@ impl Head {
 /// Says, in the original's words, that there is no whole file in the body.
 fn no_file() -> Error {
     Error::invalid("file", "http: no such file")
+}
+
+/// Says, in the original's words, that there is nothing that a part begins with.
+fn no_part() -> Error {
+    Error::invalid("file", "multipart: NextPart: EOF")
 }
 
 fn refused(message: &str) -> Error {
@@ -289,10 +305,25 @@ mod tests {
         for at in 0..end {
             for piece in [1, 1000] {
                 let error = file(&whole[..at], piece).await.unwrap_err();
-                assert_eq!(error.to_string(), "http: no such file", "cut at {at}");
+                let begun = at >= b"preamble\r\n--XX".len();
+                let expected =
+                    if begun { "http: no such file" } else { "multipart: NextPart: EOF" };
+                assert_eq!(error.to_string(), expected, "cut at {at}");
             }
         }
         assert!(file(&whole[..end], 1).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_behind_its_last_boundary_was_cut_off() {
+        let whole = body(b"some bytes");
+        let pieces = [Ok(Bytes::from(whole)), Err(std::io::Error::other("gone"))];
+        let body = Body::from_stream(stream::iter(pieces));
+        let mut multipart =
+            Multipart::new(&headers("multipart/form-data; boundary=XX"), body).unwrap();
+        multipart.find_file(1000).await.unwrap();
+        let error = multipart.finish(1000).await.unwrap_err();
+        assert_eq!(error.to_string(), "http: no such file");
     }
 
     #[tokio::test]
@@ -302,6 +333,7 @@ mod tests {
             "form-data; name=\"file\"",
             "attachment; name=\"file\"; filename=\"a\"",
             "form-data; filename=\"a\"",
+            "form-data; name=\"file\"; filename=\"\"",
         ] {
             let body = format!("--XX\r\nContent-Disposition: {disposition}\r\n\r\nx\r\n--XX--");
             let error = file(body.as_bytes(), 1000).await.unwrap_err();
