@@ -5,6 +5,8 @@
 //! A [`Doc`] keeps an object's members in their order, repeated ones too; a
 //! [`FromDoc`] type takes from it what it knows.
 
+mod mended;
+
 use std::{collections::BTreeMap, fmt};
 
 use serde::{
@@ -13,6 +15,7 @@ use serde::{
 };
 use serde_json::{Map, Number, Value};
 
+use self::mended::mended;
 use crate::error::Error;
 
 /// How serde_json hands over a number whose digits it has kept.
@@ -43,6 +46,11 @@ pub(super) trait FromDoc: Sized {
     fn read(&mut self, doc: Doc) -> Result<(), Misfit>;
 }
 
+/// Reads a body that is one JSON value and nothing else.
+pub(super) fn whole(body: &[u8]) -> Result<Doc, String> {
+    serde_json::from_slice(&mended(body)).map_err(|it| it.to_string())
+}
+
 /// Reads the one JSON value that a body begins with; what comes behind it is passed
 /// over, as in the original.
 pub(super) fn first<T: FromDoc + Default>(body: &[u8]) -> Result<T, Error> {
@@ -51,7 +59,8 @@ pub(super) fn first<T: FromDoc + Default>(body: &[u8]) -> Result<T, Error> {
 
 /// The same, with what is wrong where something is.
 pub(super) fn first_told<T: FromDoc + Default>(body: &[u8]) -> Result<T, String> {
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let body = mended(body);
+    let mut deserializer = serde_json::Deserializer::from_slice(&body);
     let doc = Doc::deserialize(&mut deserializer).map_err(|it| it.to_string())?;
     from(doc).map_err(|it| it.to_string())
 }

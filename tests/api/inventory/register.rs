@@ -241,3 +241,16 @@ async fn what_was_registered_is_there_after_a_restart() {
     let answer = register(&host, "ns", &json!({ "name": "app", "version": "2" })).await;
     expect_text(answer, 400, "Release app-v2 already exists");
 }
+
+#[tokio::test]
+async fn what_is_no_text_is_kept_as_the_sign_for_that() {
+    let host = host().await;
+    let body =
+        b"{\"name\":\"app\",\"version\":\"1\",\"description\":\"a\xffb\\ud800c\\ud83d\\ude00\"}";
+    host.post_bytes(&at("/ns/register"), "application/json", body.to_vec()).await.expect(200);
+    let kept: Value = serde_json::from_str(&stored(&host, "1").await).unwrap();
+    assert_eq!(kept["description"], "a\u{fffd}b\u{fffd}c\u{1f600}");
+    let name = b"{\"name\":\"a\xff\",\"version\":\"1\"}".to_vec();
+    let answer = host.post_bytes(&at("/ns/register"), "application/json", name).await;
+    expect_text(answer, 400, "Invalid name 'a\u{fffd}'");
+}
