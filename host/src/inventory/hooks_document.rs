@@ -9,7 +9,7 @@ use super::{
     conditions::{ETag, Expected},
     json::first,
     names::NamespaceName,
-    resolve::UnitPlace,
+    resolve::{UnitPlace, standing_unit},
     wire,
 };
 use crate::{
@@ -24,7 +24,6 @@ use crate::{
         },
         namespaces, outbox,
         outbox::Announcement,
-        units,
     },
 };
 
@@ -128,7 +127,7 @@ fn existing_of_namespace(view: &dyn View, name: &NamespaceName) -> Result<HooksD
 
 fn existing_of_unit(view: &dyn View, place: &UnitPlace) -> Result<HooksDocument> {
     let UnitPlace { namespace, unit } = place;
-    match units::unit(view, namespace, unit)? {
+    match standing_unit(view, place)? {
         Some(_) => hooks_of_unit(view, place.key()),
         None => Err(Error::not_found("unit", format!("{namespace}/{unit}"))),
     }

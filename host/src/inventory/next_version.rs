@@ -8,14 +8,17 @@ use crate::{
     app::App,
     authz::Permit,
     error::Result,
-    store::{View, unit_releases::unit_versions_greatest_next},
+    store::{View, leaving::namespace_is_leaving, unit_releases::unit_versions_greatest_next},
 };
 
 /// Suggests a version: `start` and one more than the greatest number that follows
 /// it in any version of the unit, or 0 where none does.
 pub async fn next_version(app: &App, _: &Permit, place: &UnitPlace, start: &str) -> Result<String> {
     let (place, text) = (place.clone(), start.to_owned());
-    let greatest = move |view: &dyn View| unit_versions_greatest_next(view, place.key(), &text);
+    let greatest = move |view: &dyn View| match namespace_is_leaving(view, &place.namespace)? {
+        true => Ok(None),
+        false => unit_versions_greatest_next(view, place.key(), &text),
+    };
     let greatest = app.store.read(greatest).await?;
     Ok(format!("{start}{}", greatest.map_or_else(|| "0".to_owned(), increment)))
 }

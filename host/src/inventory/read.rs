@@ -9,7 +9,12 @@ use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{conditions::ETag, names::NamespaceName, resolve::UnitPlace, version::Version};
+use super::{
+    conditions::ETag,
+    names::NamespaceName,
+    resolve::{UnitPlace, standing_release, standing_unit},
+    version::Version,
+};
 use crate::{
     app::App,
     authz::Permit,
@@ -145,7 +150,7 @@ pub async fn units(
 /// One unit.
 pub async fn unit(app: &App, _: &Permit, place: &UnitPlace) -> Result<Application> {
     let key = place.clone();
-    let record = app.store.read(move |view| units::unit(view, &key.namespace, &key.unit)).await?;
+    let record = app.store.read(move |view| standing_unit(view, &key)).await?;
     let UnitPlace { namespace, unit } = place;
     let record = record.ok_or_else(|| Error::not_found("unit", format!("{namespace}/{unit}")))?;
     Ok(shown_unit(namespace, unit.to_string(), record))
@@ -228,7 +233,7 @@ pub async fn release_record(
     version: &Version,
 ) -> Result<UnitReleaseRecord> {
     let key = (place.clone(), version.clone());
-    let find = move |view: &dyn View| unit_releases::unit_release(view, key.0.key(), &key.1);
+    let find = move |view: &dyn View| standing_release(view, &key.0, &key.1);
     app.store.read(find).await?.ok_or_else(|| place.no_release(version))
 }
 

@@ -1,4 +1,5 @@
-//! Which release of a unit is meant.
+//! Which release of a unit is meant, and whether it can still be found: of a namespace
+//! that is being deleted nothing can, whatever rows are left.
 
 use super::{
     names::{NamespaceName, UnitName},
@@ -10,8 +11,10 @@ use crate::{
     error::{Error, Result},
     store::{
         View,
+        leaving::namespace_is_leaving,
         tags::tag,
-        unit_releases::{UnitKey, unit_versions_greatest},
+        unit_releases::{UnitKey, UnitReleaseRecord, unit_release, unit_versions_greatest},
+        units::{UnitRecord, unit},
     },
 };
 
@@ -58,6 +61,9 @@ pub async fn resolve(app: &App, place: &UnitPlace, query: VersionQuery) -> Resul
 
 /// The same in a state that is being read already.
 pub fn meant(view: &dyn View, place: &UnitPlace, query: VersionQuery) -> Result<Option<Version>> {
+    if !matches!(query, VersionQuery::Exact(_)) && namespace_is_leaving(view, &place.namespace)? {
+        return Ok(None);
+    }
     match query {
         VersionQuery::Exact(version) => Ok(Some(version)),
         VersionQuery::Latest => unit_versions_greatest(view, place.key(), ""),
@@ -67,5 +73,28 @@ pub fn meant(view: &dyn View, place: &UnitPlace, query: VersionQuery) -> Result<
             // There is no such tag.
             Err(_) => Ok(None),
         },
+    }
+}
+
+/// What is kept of a release that can be found.
+pub(super) fn standing_release(
+    view: &dyn View,
+    place: &UnitPlace,
+    version: &Version,
+) -> Result<Option<UnitReleaseRecord>> {
+    let release = unit_release(view, place.key(), version)?;
+    standing(view, place, release)
+}
+
+/// What is kept of a unit that can be found.
+pub(super) fn standing_unit(view: &dyn View, place: &UnitPlace) -> Result<Option<UnitRecord>> {
+    let unit = unit(view, &place.namespace, &place.unit)?;
+    standing(view, place, unit)
+}
+
+fn standing<T>(view: &dyn View, place: &UnitPlace, found: Option<T>) -> Result<Option<T>> {
+    match found {
+        Some(_) if namespace_is_leaving(view, &place.namespace)? => Ok(None),
+        found => Ok(found),
     }
 }

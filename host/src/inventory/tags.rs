@@ -7,7 +7,7 @@ use super::{
     json::{self, Doc, FromDoc, Misfit, members},
     read::PAGE_ROWS,
     release_id::{ReleaseId, Which},
-    resolve::UnitPlace,
+    resolve::{UnitPlace, standing_unit},
     version::{Version, VersionQuery},
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
         outbox::{Announcement, announce},
         tags::{tag, tag_delete, tag_put, tags_page},
         unit_releases::unit_release,
-        units::{UnitRecord, unit, unit_put},
+        units::{UnitRecord, unit_put},
     },
 };
 
@@ -194,9 +194,9 @@ fn fixed(_: serde_json::Value, _: &()) -> Result<(), String> {
 }
 
 fn known_unit(view: &dyn View, place: &UnitPlace) -> Result<UnitRecord> {
-    let UnitPlace { namespace, unit: name } = place;
-    let record = unit(view, namespace, name)?;
-    record.ok_or_else(|| Error::not_found("unit", format!("{namespace}/{name}")))
+    let UnitPlace { namespace, unit } = place;
+    let record = standing_unit(view, place)?;
+    record.ok_or_else(|| Error::not_found("unit", format!("{namespace}/{unit}")))
 }
 
 fn unit_with_tags(view: &dyn View, place: &UnitPlace, expected: &Expected) -> Result<UnitRecord> {

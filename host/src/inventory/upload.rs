@@ -9,7 +9,7 @@ use super::{
     conditions::{ETag, Expected},
     names::UnitName,
     release_id::{ReleaseId, Which, bad_version},
-    resolve::UnitPlace,
+    resolve::{UnitPlace, standing_release},
     version::Version,
 };
 use crate::{
@@ -20,9 +20,7 @@ use crate::{
     store::{
         Change, View, blob_refs,
         outbox::{Announcement, announce},
-        unit_releases::{
-            PackageRecord, UnitReleaseRecord, unit_release, unit_release_owner, unit_release_put,
-        },
+        unit_releases::{PackageRecord, UnitReleaseRecord, unit_release_owner, unit_release_put},
     },
 };
 
@@ -109,7 +107,7 @@ fn find_empty(
     version: &Version,
     expected: &Expected,
 ) -> Result<UnitReleaseRecord> {
-    let release = unit_release(view, place.key(), version)?;
+    let release = standing_release(view, place, version)?;
     let release = release.ok_or_else(|| place.no_release(version))?;
     if release.package.is_some() {
         return Err(Error::AlreadyExists {

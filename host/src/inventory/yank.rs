@@ -12,7 +12,7 @@ use super::{
     dependencies::kept,
     json::{self, Doc, FromDoc, Misfit, members},
     register::registrar,
-    resolve::UnitPlace,
+    resolve::{UnitPlace, standing_release},
     version::{Version, VersionQuery},
     words::searched,
 };
@@ -187,7 +187,7 @@ fn expected_release(
     version: &Version,
     expected: &Expected,
 ) -> Result<UnitReleaseRecord> {
-    let release = unit_release(view, place.key(), version)?;
+    let release = standing_release(view, place, version)?;
     let release = release.ok_or_else(|| place.no_release(version))?;
     expected.check(&ETag::of_release(&release))?;
     Ok(release)

@@ -20,6 +20,7 @@ use crate::{
         Change, View,
         dependencies::subscribers_page,
         hooks_documents::{HooksDocument, hooks_of_namespace, hooks_of_unit},
+        leaving::namespace_is_leaving,
         outbox::{Event, Fate, GATHERING, Notice, Pending, announce_notice, announce_with, settle},
     },
 };
@@ -111,10 +112,16 @@ fn documents(view: &dyn View, place: &UnitPlace) -> Result<Documents> {
         ..Documents::default()
     };
     let mut bytes = 0;
-    for unit in subscribers_page(view, place.key(), None, DOWNSTREAM_MAX + 1)? {
+    let subscribers = subscribers_page(view, place.key(), None, DOWNSTREAM_MAX + 1)?;
+    documents.cut = subscribers.len() > DOWNSTREAM_MAX;
+    for unit in subscribers.into_iter().take(DOWNSTREAM_MAX) {
+        // There for a little while only.
+        if namespace_is_leaving(view, &unit.namespace)? {
+            continue;
+        }
         let document = hooks_of_unit(view, unit.key())?;
         bytes += size(&document);
-        if documents.downstream.len() == DOWNSTREAM_MAX || bytes > DOCUMENTS_BYTES_MAX {
+        if bytes > DOCUMENTS_BYTES_MAX {
             documents.cut = true;
             break;
         }

@@ -3,7 +3,12 @@
 use chandlery::{
     capabilities::{Grants, http, secrets},
     config::PluginConfig,
-    store::outbox::{self, Queue},
+    inventory::NamespaceName,
+    store::{
+        Change,
+        leaving::{Leaving, namespace_delete},
+        outbox::{self, Queue},
+    },
 };
 use chandlery_tests::Host;
 use serde_json::{Value, json};
@@ -246,4 +251,29 @@ async fn units_that_depend_on_one_hear_of_its_uploads() {
     assert_eq!(told["downstream"], json!({ "project": "shop", "unit": "app" }));
     let told = at(&received, "/escape")[0].json();
     assert_eq!(told["downstream_hooks"], json!([document, {}]));
+}
+
+#[tokio::test]
+async fn who_is_being_deleted_is_not_told() {
+    let sink = Sink::start(&[]).await;
+    let to = url(&sink, "/escape");
+    let host = Host::builder().config(|it| it.web_hook = to).start().await;
+    register(&host, "wh", &json!({ "name": "lib", "version": "1.0" })).await;
+    let depends = json!([{ "release_id": "wh/lib-v1.0" }]);
+    for namespace in ["large", "other"] {
+        let release = json!({ "name": "zz", "version": "1", "depends": depends });
+        register(&host, namespace, &release).await;
+    }
+    // More rows than go in the transaction that a deletion begins with.
+    for version in 0..20 {
+        let version = format!("{version}{}", ".0".repeat(120));
+        register(&host, "large", &json!({ "name": "app", "version": version })).await;
+    }
+    let large = NamespaceName::parse("large").unwrap();
+    let begin = move |change: &mut dyn Change| namespace_delete(change, &large);
+    assert_eq!(host.app.store.write_unaudited(begin).await.unwrap(), Leaving::Begun);
+    upload(&host, "wh/lib", "1.0").await;
+
+    let told = at(&sink.wait_for(1).await, "/escape")[0].json();
+    assert_eq!(told["downstream_hooks"], json!([{}]));
 }

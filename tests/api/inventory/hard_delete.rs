@@ -161,10 +161,29 @@ async fn a_namespace_that_is_being_deleted_is_not_there_and_cannot_be_taken() {
     let host = host().await;
     fill_large(&host, "large").await;
     register_version(&host, "other", "app", "1").await;
+    let exact = format!("v59{}", ".0".repeat(110));
+    let unit = at("/large/units/app-2");
+    let tag = json!({ "release_id": format!("large/app-2-{exact}"), "tag": "live" });
+    host.post(&format!("{unit}/tags/"), &tag).await.expect(200);
+    host.upload(&format!("{unit}/versions/{exact}/upload"), b"x").await.expect(200);
     begin(&host, "large").await;
     for path in ["/large/", "/large/units/", "/large/hooks/"] {
         expect_empty(host.get(&at(path)).await, 404);
     }
+    // These rows have not gone yet, and are not found all the same.
+    assert!(rows(&host).await.iter().any(|it| says(it, "large") && says(it, "app-2")));
+    for path in ["/", "/versions/", "/tags/", "/hooks/"] {
+        expect_empty(host.get(&format!("{unit}{path}")).await, 404);
+    }
+    for version in [&exact, "latest", "v59.@", "live"] {
+        for view in ["/", "/?full=1", "/download", "/previous/", "/downstream", "/dependency-graph"]
+        {
+            expect_empty(host.get(&format!("{unit}/versions/{version}{view}")).await, 404);
+        }
+    }
+    expect_text(host.get(&format!("{unit}/next-version?prefix=59.")).await, 200, "59.0");
+    expect_empty(host.upload(&format!("{unit}/versions/{exact}/upload"), b"x").await, 404);
+    expect_empty(host.post(&format!("{unit}/tags/"), &tag).await, 404);
     let listed = host.get(&at("/")).await.expect(200).json();
     assert_eq!(listed.as_object().unwrap().keys().collect::<Vec<_>>(), ["other"]);
     let why = "the namespace `large` is being deleted: try again when that is done";
