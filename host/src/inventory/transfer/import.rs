@@ -13,7 +13,6 @@ use sha2::{Digest, Sha256};
 
 use super::{
     super::{
-        clock::rfc3339,
         hooks_document,
         names::{NamespaceName, UnitName},
         register::{Prepared, Registration, insert},
@@ -22,7 +21,10 @@ use super::{
         version::Version,
         yank,
     },
-    End, FORMAT, Facts, Manifest, UnitFacts, name,
+    End, FORMAT, Facts, Manifest, UnitFacts,
+    beside::{Known, ensure_namespace, keep_unit, known},
+    claims::{check, check_hooks},
+    name,
     reader::{Entry, Reader, wrong},
 };
 use crate::{
@@ -33,17 +35,8 @@ use crate::{
     inventory::read_release,
     store::{
         Change, View, blob_refs,
-        hooks_documents::{
-            HooksDocument, hooks_of_namespace_put, hooks_of_unit, hooks_of_unit_put,
-        },
-        namespaces::{namespace, namespace_insert},
         outbox::{Announcement, announce},
-        tags::{tag, tag_put},
-        unit_releases::{
-            PackageRecord, unit_release, unit_release_downloads_add, unit_release_metadata,
-            unit_release_owner,
-        },
-        units::{UnitRecord, unit, unit_put},
+        unit_releases::{unit_release, unit_release_downloads_add, unit_release_owner},
     },
 };
 
@@ -51,10 +44,6 @@ use crate::{
 const JSON_BESIDE_BYTES: u64 = 64 << 10;
 /// Conflicts that are told one by one.
 const REASONS_MAX: usize = 100;
-/// The longest name of somebody who registered.
-const BY_BYTES_MAX: usize = 255;
-/// The greatest number that a release may bring along.
-const NUMBER_MAX: u64 = 1 << 40;
 
 /// A stream whose manifest was read.
 pub struct Importing<S> {
@@ -151,13 +140,6 @@ struct Import<'a> {
     manifest: &'a Manifest,
     namespace: &'a NamespaceName,
     summary: Summary,
-}
-
-/// What of a release is here.
-enum Known {
-    Nothing,
-    Same,
-    Other(&'static str),
 }
 
 impl Import<'_> {
@@ -358,121 +340,6 @@ impl Import<'_> {
         };
         self.app.store.write(self.permit.audit(), work).await
     }
-}
-
-fn known(
-    view: &dyn View,
-    place: &UnitPlace,
-    version: &Version,
-    line: &[u8],
-    package: Option<&PackageRecord>,
-) -> Result<Known> {
-    let Some(record) = unit_release(view, place.key(), version)? else {
-        return Ok(Known::Nothing);
-    };
-    let metadata = unit_release_metadata(view, place.key(), version)?;
-    if metadata.as_deref() != Some(line) {
-        return Ok(Known::Other("its metadata is another here"));
-    }
-    Ok(match (record.package, package) {
-        (None, None) => Known::Same,
-        (Some(here), Some(there)) if here.sha256 == there.sha256 => Known::Same,
-        (Some(_), Some(_)) => Known::Other("its package is another here"),
-        (Some(_), None) => Known::Other("it has a package here and none there"),
-        (None, Some(_)) => Known::Other("it has no package here and one there"),
-    })
-}
-
-fn ensure_namespace(
-    change: &mut dyn Change,
-    name: &NamespaceName,
-    manifest: &Manifest,
-) -> Result<()> {
-    if namespace(change, name)?.is_some() {
-        return Ok(());
-    }
-    namespace_insert(change, name, &manifest.record)?;
-    hooks_of_namespace_put(change, name, &manifest.hooks);
-    Ok(())
-}
-
-/// Keeps what a unit has beside its releases, and says what differs.
-fn keep_unit(
-    change: &mut dyn Change,
-    place: &UnitPlace,
-    hooks: &HooksDocument,
-    tags: &[(Tag, Version)],
-) -> Result<Vec<(String, &'static str)>> {
-    let name = place.unit.as_str();
-    let Some(record) = unit(change, &place.namespace, &place.unit)? else {
-        return Ok(vec![(name.to_owned(), "it has no release here")]);
-    };
-    let mut tags_changed = false;
-    let mut conflicts = Vec::new();
-    let here = hooks_of_unit(change, place.key())?;
-    if !hooks.hooks.is_empty() && here != *hooks {
-        match here.hooks.is_empty() {
-            true => hooks_of_unit_put(change, place.key(), hooks),
-            false => conflicts.push((name.to_owned(), "its hooks document is another here")),
-        }
-    }
-    for (it, version) in tags {
-        let of = || format!("{name}:{}", it.as_str());
-        match tag(change, place.key(), it)? {
-            Some(here) if here == *version => {}
-            Some(_) => conflicts.push((of(), "it points to another version here")),
-            None if unit_release(change, place.key(), version)?.is_none() => {
-                conflicts.push((of(), "the version that it points to is not here"));
-            }
-            None => {
-                tag_put(change, place.key(), it, version);
-                tags_changed = true;
-            }
-        }
-    }
-    if tags_changed {
-        let record = UnitRecord { tag_changes: record.tag_changes + 1, ..record };
-        unit_put(change, &place.namespace, &place.unit, &record);
-    }
-    Ok(conflicts)
-}
-
-fn check_hooks(document: &HooksDocument, kinds: &[&str]) -> Result<()> {
-    hooks_document::check(document, kinds).map_err(|it| wrong(&format!("a hooks document: {it}")))
-}
-
-/// Checks what a register would not have let anybody choose.
-fn check(facts: &Facts) -> Result<()> {
-    if facts.number == 0 || facts.number > NUMBER_MAX {
-        return Err(Error::invalid("number", "its number is none"));
-    }
-    if facts.uploaded_by.len() > BY_BYTES_MAX || facts.uploaded_by.chars().any(char::is_control) {
-        return Err(Error::invalid("uploaded_by", "`uploaded_by` is nobody's name"));
-    }
-    if let Some(yank) = &facts.yanked {
-        let replacement = yank.replacement.as_deref().map(Version::parse);
-        let fits = yank.reason.len() <= yank::REASON_BYTES_MAX
-            && yank.by.len() <= BY_BYTES_MAX
-            && replacement.is_none_or(|it| it.is_some())
-            && is_time(&yank.at);
-        if !fits {
-            return Err(Error::invalid("yanked", "what is said of its yank cannot be"));
-        }
-    }
-    let package = facts.package.as_ref();
-    for at in [&facts.uploaded_at].into_iter().chain(package.map(|it| &it.uploaded_at)) {
-        if !is_time(at) {
-            return Err(Error::invalid("uploaded_at", "`uploaded_at` is no time"));
-        }
-    }
-    Ok(())
-}
-
-/// Whether it is a time as this server writes it.
-fn is_time(text: &str) -> bool {
-    use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-    let read = OffsetDateTime::parse(text, &Rfc3339).ok();
-    read.is_some_and(|it| it.unix_timestamp() >= 0 && rfc3339(it.into()) == text)
 }
 
 async fn digest<S>(reader: &mut Reader<S>, entry: &Entry) -> Result<String>

@@ -7,6 +7,8 @@
 //! of every byte before it, so that a stream that was cut off is never taken for a whole
 //! one. Nothing else is understood, not even another spelling of a header.
 
+mod beside;
+mod claims;
 mod export;
 mod import;
 mod reader;
