@@ -21,6 +21,15 @@ impl Answer {
         self
     }
 
+    /// A header's value, empty where it is missing.
+    pub(super) fn header(&self, name: &str) -> &str {
+        let named = |line: &&str| {
+            line.split_once(": ").is_some_and(|(it, _)| it.eq_ignore_ascii_case(name))
+        };
+        let line = self.head.lines().find(named).unwrap_or_default();
+        line.split_once(": ").map_or("", |(_, value)| value)
+    }
+
     #[track_caller]
     pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|it| panic!("{it}: {}", self.body))

@@ -2,6 +2,7 @@
 
 mod changes;
 mod cli;
+mod command_line;
 mod conditions;
 mod conventions;
 mod diffs;
