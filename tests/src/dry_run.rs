@@ -146,7 +146,8 @@ pub fn values(apps: &[Value]) -> String {
     json!({ "apps": apps }).to_string()
 }
 
-fn upload(version: &str) -> Value {
+/// The request that uploads the package in that version.
+pub fn upload(version: &str) -> Value {
     let folder = format!("{PACKAGE}-{version}");
     let metadata = format!("apiVersion: v1\nkind: skipper\nname: {PACKAGE}\nversion: {version}\n");
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));

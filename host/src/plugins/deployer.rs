@@ -12,7 +12,11 @@ use super::{
     meter::Function,
     types::{Diagnostic, PluginError},
 };
-use crate::error::Result;
+use crate::{
+    capabilities::{address, secrets::Secrets},
+    error::Result,
+    plugins::types::{HttpError, HttpRequest, HttpResponse},
+};
 
 mod bindings {
     #![allow(missing_docs, reason = "generated from wit/, which is documented")]
@@ -186,6 +190,26 @@ impl Deployer {
         .await
     }
 
+    /// Sends a request to something that it runs, on behalf of a client: where its own
+    /// grant lets it reach, and nowhere else. Its secrets are not the client's to name.
+    pub async fn send(
+        &self,
+        mut request: HttpRequest,
+        limit: Duration,
+    ) -> std::result::Result<HttpResponse, HttpError> {
+        let Some(grant) = &self.bound.grants.http else {
+            let why = format!("`{}` has no grant `http`", self.bound.name);
+            return Err(HttpError::Denied(why));
+        };
+        let services = &self.bound.services;
+        let mut own_ports = Vec::new();
+        if grant.own_processes {
+            own_ports = services.processes.ports(&self.bound.name);
+            request.url = on_loopback(&request.url, &own_ports)?;
+        }
+        services.http.send(grant, &own_ports, &Secrets::default(), request, limit).await
+    }
+
     async fn guest(
         &self,
         store: &mut Store<Guest>,
@@ -211,6 +235,17 @@ impl Deployer {
         let said = self.bound.hosted(function, wall, work).await;
         said.map_err(|it| it.into_error(&self.bound.name))
     }
+}
+
+/// The URL of an own process by the address at which it is reached from here, whatever
+/// the name is that others know this machine by.
+fn on_loopback(url: &str, own_ports: &[u16]) -> std::result::Result<String, HttpError> {
+    let mut parsed = address::parse(url)?;
+    let is_own = parsed.port_or_known_default().is_some_and(|it| own_ports.contains(&it));
+    if parsed.scheme() == "http" && is_own && parsed.set_host(Some("127.0.0.1")).is_err() {
+        return Err(HttpError::Denied("the URL has no host".into()));
+    }
+    Ok(parsed.into())
 }
 
 /// What it must remember is JSON of a bounded size.

@@ -6,9 +6,11 @@
 //! all of that for one version of a release without keeping anything. [`difference`]
 //! tells what differs between two, application by application. [`install`] and
 //! [`delete`] are durable operations that [`engine`] brings to their end;
-//! [`repositories`] are where packages come from besides uploads; [`resource`] fetches what is to run, [`platform`] says where, [`status`] how it
-//! is. [`model`] holds what the API shows.
+//! [`repositories`] are where packages come from besides uploads; [`resource`] fetches
+//! what is to run, [`platform`] says where, [`status`] how it is, [`logs`] what it wrote,
+//! and [`actuator`] passes requests on to it. [`model`] holds what the API shows.
 
+pub mod actuator;
 pub mod archive;
 mod check;
 pub mod compose;
@@ -16,6 +18,7 @@ pub mod delete;
 pub mod difference;
 pub mod engine;
 pub mod install;
+pub mod logs;
 pub mod manifest;
 pub mod model;
 pub mod package;

@@ -1,9 +1,11 @@
 //! Platform accounts: what a release is installed on.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use crate::{
     app::App,
+    capabilities::secrets,
     config::Config,
     error::{Error, Result},
     plugins::{PluginSet, deployer::Scope},
@@ -13,6 +15,9 @@ use crate::{
 pub const LOCAL: &str = "local";
 /// The account that it has when none is configured.
 pub const DEFAULT: &str = "default";
+
+/// The user that applications of an account know: ours to use, not the deployer's.
+const APP_ADMIN: [&str; 2] = ["app-admin", "appAdmin"];
 
 /// A platform account.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,12 +38,35 @@ impl Platform {
 
     /// What its deployer is told of it.
     pub fn scope(&self, operation_id: &str) -> Scope {
+        let mut settings = self.settings.clone();
+        if let Some(settings) = settings.as_object_mut() {
+            settings.retain(|key, _| !APP_ADMIN.contains(&key.as_str()));
+        }
         Scope {
             platform: self.kind.clone(),
             account: self.account.clone(),
-            settings: self.settings.to_string(),
+            settings: settings.to_string(),
             operation_id: operation_id.to_owned(),
         }
+    }
+
+    /// What its applications take as `Authorization` where nobody says who they are:
+    /// the user in `app-admin`, whose password may be `env:VARIABLE` or `file:PATH`.
+    pub async fn app_admin(&self) -> Result<Option<String>> {
+        let Some(admin) = APP_ADMIN.iter().find_map(|it| self.settings.get(it)) else {
+            return Ok(None);
+        };
+        let text = |name: &str| admin.get(name).and_then(Value::as_str).map(str::to_owned);
+        let (Some(user), Some(password)) = (text("user"), text("password")) else {
+            let message = "`app-admin` needs a `user` and a `password`";
+            return Err(Error::Conflict(format!("Platform [{}]: {message}", self.account)));
+        };
+        let read = super::beside(move || match secrets::pointed_at(&password) {
+            None => Ok(password.into_bytes()),
+            Some(read) => read.map_err(Error::Conflict),
+        });
+        let credentials = [user.as_bytes(), b":", &read.await?].concat();
+        Ok(Some(format!("Basic {}", STANDARD.encode(credentials))))
     }
 
     /// Its deployer, in that set of plugins.
@@ -100,6 +128,17 @@ mod tests {
         assert_eq!(names(&config), ["local/default", "k8s/prod"]);
         config.platforms.insert(LOCAL.into(), [("here".to_owned(), json!({}))].into());
         assert_eq!(names(&config), ["k8s/prod", "local/here"]);
+    }
+
+    #[tokio::test]
+    async fn the_user_of_applications_is_not_told_to_the_deployer() {
+        let settings = json!({ "a": 1, "app-admin": { "user": "ana", "password": "x:y" } });
+        let with = platform(LOCAL, DEFAULT, &settings);
+        assert_eq!(with.app_admin().await.unwrap().unwrap(), "Basic YW5hOng6eQ==");
+        assert_eq!(with.scope("op").settings, r#"{"a":1}"#);
+        assert_eq!(platform(LOCAL, DEFAULT, &json!({})).app_admin().await.unwrap(), None);
+        let odd = platform(LOCAL, DEFAULT, &json!({ "appAdmin": { "user": "ana" } }));
+        assert!(odd.app_admin().await.is_err());
     }
 
     #[test]

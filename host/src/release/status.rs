@@ -43,6 +43,66 @@ pub async fn status(app: &App, permit: &Permit, name: &str, version: Option<u32>
     Ok(row.release.info)
 }
 
+/// How each of these releases is now, by name; those that are not there are left out.
+pub async fn statuses(app: &App, permits: &[Permit]) -> Result<BTreeMap<String, Info>> {
+    let mut infos = BTreeMap::new();
+    for (row, apps) in looked_at(app, permits).await? {
+        let fresh = apps.map(|apps| text(&row, &apps));
+        let mut info = row.release.info;
+        info.status.platform_status = fresh.or(info.status.platform_status);
+        infos.insert(row.release.name, info);
+    }
+    Ok(infos)
+}
+
+/// The state of each application of these releases, by the release's name and the
+/// application's id on its platform; those that are not there are left out.
+pub async fn states(
+    app: &App,
+    permits: &[Permit],
+) -> Result<BTreeMap<String, BTreeMap<String, &'static str>>> {
+    let mut states = BTreeMap::new();
+    for (row, apps) in looked_at(app, permits).await? {
+        let deleted = row.status() == StatusCode::Deleted;
+        let known = row.apps.iter().enumerate().filter(|_| !deleted).map(|(index, it)| {
+            let now = apps.as_ref().map_or(State::Unknown, |apps| apps[index].state);
+            (it.deployment_id.clone(), word(now))
+        });
+        states.insert(row.release.name.clone(), known.collect());
+    }
+    Ok(states)
+}
+
+/// The highest versions of these releases, and how their applications are now; nothing
+/// of one that is deleted or whose platform does not answer. Without their packages,
+/// which may be large.
+async fn looked_at(
+    app: &App,
+    permits: &[Permit],
+) -> Result<Vec<(ReleaseRow, Option<Vec<AppStatus>>)>> {
+    let mut all = Vec::new();
+    for permits in permits.chunks(PAGE) {
+        let names: Vec<String> = permits.iter().map(|it| it.target.name.clone()).collect();
+        let read = app.store.scan(move |view| {
+            let rows = names.iter().map(|name| releases::latest(view, name));
+            rows.collect::<Result<Vec<_>>>()
+        });
+        let mut rows: Vec<ReleaseRow> = read.await?.into_iter().flatten().collect();
+        for row in &mut rows {
+            row.release.pkg.templates.clear();
+            row.release.pkg.dependencies.clear();
+            row.release.manifest.data.clear();
+        }
+        let plugins = &permits[0].caller.plugins;
+        let (running, gone): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|it| it.status() != StatusCode::Deleted);
+        let looked = look(app, plugins, &running).await;
+        all.extend(running.into_iter().zip(looked));
+        all.extend(gone.into_iter().map(|it| (it, None)));
+    }
+    Ok(all)
+}
+
 /// A release; the highest version where none is given.
 pub async fn release(app: &App, _: &Permit, name: &str, version: Option<u32>) -> Result<Release> {
     Ok(find(app, name, version).await?.release)
@@ -67,7 +127,7 @@ pub async fn list(
     Ok((rows.into_iter().map(|it| it.release).collect(), next))
 }
 
-async fn find(app: &App, name: &str, version: Option<u32>) -> Result<ReleaseRow> {
+pub(super) async fn find(app: &App, name: &str, version: Option<u32>) -> Result<ReleaseRow> {
     let wanted = name.to_owned();
     let found = app.store.read(move |view| match version {
         Some(version) => releases::find(view, &wanted, version),
@@ -86,6 +146,18 @@ pub fn unknown(name: &str, version: Option<u32>) -> Error {
 
 /// The platform status of each row, or nothing where its deployer did not answer.
 pub async fn ask(app: &App, plugins: &PluginSet, rows: &[ReleaseRow]) -> Vec<Option<String>> {
+    let answers = look(app, plugins, rows).await;
+    let texts = rows.iter().zip(answers).map(|(row, apps)| apps.map(|apps| text(row, &apps)));
+    texts.collect()
+}
+
+/// How the applications of each row are now, in their order; nothing for a row whose
+/// deployer did not answer.
+pub async fn look(
+    app: &App,
+    plugins: &PluginSet,
+    rows: &[ReleaseRow],
+) -> Vec<Option<Vec<AppStatus>>> {
     let mut accounts: BTreeMap<&str, Vec<(usize, usize)>> = BTreeMap::new();
     for (row, it) in rows.iter().enumerate() {
         let apps = (0..it.apps.len()).map(|app| (row, app));
@@ -109,11 +181,7 @@ pub async fn ask(app: &App, plugins: &PluginSet, rows: &[ReleaseRow]) -> Vec<Opt
             }
         }
     }
-    let texts = rows.iter().zip(answers).map(|(row, apps)| {
-        let apps: Option<Vec<AppStatus>> = apps.into_iter().collect();
-        apps.map(|apps| text(row, &apps))
-    });
-    texts.collect()
+    answers.into_iter().map(|apps| apps.into_iter().collect()).collect()
 }
 
 async fn ask_account(
@@ -176,7 +244,7 @@ fn instance(row: &ReleaseRow, app: &str, instance: &Instance) -> Value {
     json!({ "id": instance.id, "state": word(instance.state), "attributes": attributes })
 }
 
-fn word(state: State) -> &'static str {
+pub(super) fn word(state: State) -> &'static str {
     match state {
         State::Unknown => "unknown",
         State::Deploying => "deploying",

@@ -32,6 +32,8 @@ const ACTIONS: &[&str] = &[
     "release:read",
     "release:list",
     "release:delete",
+    "release:logs",
+    "release:actuate",
 ];
 
 const BINDINGS: &str = r#"{
@@ -169,6 +171,8 @@ release:install             --- --- --- --- --- --- APT APT
 release:read                --- --- --- --- --- APT APT APT
 release:list                --- --- --- --- APT APT APT APT
 release:delete              --- --- --- --- --- --- APT APT
+release:logs                --- --- --- --- --- APT APT APT
+release:actuate             --- --- --- --- --- --- APT APT
 ";
     assert_eq!(table, expected, "\n{table}");
 }

@@ -7,6 +7,7 @@ mod examples;
 mod install;
 mod releases;
 mod upload;
+mod watch;
 
 use std::io::{Cursor, Write};
 

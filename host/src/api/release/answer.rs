@@ -36,6 +36,10 @@ mod class {
         "org.springframework.web.HttpMediaTypeNotSupportedException";
     pub(super) const METHOD: &str =
         "org.springframework.web.HttpRequestMethodNotSupportedException";
+    pub(super) const PARAMETER: &str =
+        "org.springframework.web.bind.MissingServletRequestParameterException";
+    pub(super) const TIMEOUT: &str =
+        "org.springframework.web.context.request.async.AsyncRequestTimeoutException";
     pub(super) const ARGUMENT_TYPE: &str =
         "org.springframework.web.method.annotation.MethodArgumentTypeMismatchException";
 }
@@ -90,9 +94,26 @@ impl Failure {
         }
     }
 
-    /// What an upload turns down as an argument is a 500 in the original, of a class
-    /// of its own.
-    pub(super) fn of_upload(error: Error) -> Failure {
+    /// The query lacks something.
+    pub(super) fn missing(name: &str) -> Failure {
+        let message = format!("Required request parameter '{name}' is not present");
+        Failure::new(StatusCode::BAD_REQUEST, class::PARAMETER, message)
+    }
+
+    /// The query holds too much.
+    pub(super) fn query(message: impl Into<String>) -> Failure {
+        Failure::new(StatusCode::BAD_REQUEST, class::ILLEGAL_ARGUMENT, message)
+    }
+
+    /// It took too long.
+    pub(super) fn timeout() -> Failure {
+        let message = "the platforms took too long to answer";
+        Failure::new(StatusCode::SERVICE_UNAVAILABLE, class::TIMEOUT, message)
+    }
+
+    /// What an upload or a request to an actuator turns down as an argument is a 500 in
+    /// the original, of a class of its own.
+    pub(super) fn of_arguments(error: Error) -> Failure {
         match error {
             Error::Invalid { message, .. } => {
                 Failure::new(StatusCode::INTERNAL_SERVER_ERROR, class::ILLEGAL_ARGUMENT, message)
@@ -229,12 +250,12 @@ mod tests {
     }
 
     #[test]
-    fn only_an_upload_makes_an_illegal_argument_of_what_is_invalid() {
+    fn only_arguments_make_an_illegal_argument_of_what_is_invalid() {
         let invalid = || Error::invalid("name", "no name");
         assert_eq!(Failure::from(invalid()).status, 409);
-        assert_eq!(Failure::of_upload(invalid()).status, 500);
-        assert_eq!(Failure::of_upload(invalid()).exception, class::ILLEGAL_ARGUMENT);
-        assert_eq!(Failure::of_upload(Error::Conflict("x".into())).exception, class::SKIPPER);
+        assert_eq!(Failure::of_arguments(invalid()).status, 500);
+        assert_eq!(Failure::of_arguments(invalid()).exception, class::ILLEGAL_ARGUMENT);
+        assert_eq!(Failure::of_arguments(Error::Conflict("x".into())).exception, class::SKIPPER);
     }
 
     #[test]

@@ -151,6 +151,13 @@ impl View {
     }
 }
 
+/// JSON that has no links in any form.
+pub(super) fn linkless(body: &impl Serialize) -> Result<Response, Failure> {
+    let body = serde_json::to_value(body);
+    let body = body.map_err(|it| Failure::internal(format!("writing an answer: {it}")))?;
+    Ok(answer(StatusCode::OK, JSON, &body))
+}
+
 /// A JSON answer of that type.
 pub(super) fn answer(status: StatusCode, kind: &'static str, body: &Value) -> Response {
     let kind = HeaderValue::from_static(kind);

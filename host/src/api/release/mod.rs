@@ -1,12 +1,14 @@
 //! The Spring Cloud Skipper API: packages and what runs of them.
 
 mod about;
+mod actuator;
 mod answer;
 mod body;
 mod links;
 mod packages;
 mod releases;
 mod shapes;
+mod watch;
 
 use std::sync::Arc;
 
@@ -18,16 +20,18 @@ pub(super) use self::{
 };
 use self::{
     body::Room,
-    shapes::{About, ReleaseList, UploadRequest},
+    shapes::{About, ActuatorPost, LogInfo, ReleaseList, States, UploadRequest},
 };
 use super::{
-    openapi::{hal, json},
+    openapi::{hal, json, map_of, typed},
     routes::{Routes, delete, get, post},
 };
 use crate::{
     app::App,
     release::model::{Info, InstallRequest, Manifest, PackageMetadata, Release},
 };
+
+const NAMES: &str = "The names of releases, with commas between; needed.";
 
 /// The routes of this family, in the order of its documents.
 pub(super) fn routes() -> Routes {
@@ -78,6 +82,42 @@ pub(super) fn routes() -> Routes {
             .says("What the platform was told to run for a version of a release")
             .gives(200, hal::<Manifest>())
             .refuses([400, 404])
+            .as_written(),
+        get("releaseStatuses", "/statuses", watch::statuses)
+            .says("How these releases are now, by name")
+            .query("names", NAMES)
+            .gives(200, map_of::<Info>())
+            .refuses([400])
+            .as_written(),
+        get("releaseStates", "/states", watch::states)
+            .says("The state of each application of these releases")
+            .query("names", NAMES)
+            .gives(200, map_of::<States>())
+            .refuses([400])
+            .as_written(),
+        get("releaseLogs", "/logs/{name}", watch::logs)
+            .says("The end of the log of each application of a release")
+            .gives(200, json::<LogInfo>())
+            .refuses([400, 404, 409])
+            .as_written(),
+        get("applicationLogs", "/logs/{name}/{app}", watch::logs)
+            .says("The end of the log of an application")
+            .gives(200, json::<LogInfo>())
+            .refuses([400, 404, 409])
+            .as_written(),
+        get("readActuator", "/actuator/{name}/{app}/{id}", actuator::read)
+            .says("What an application says at one of its management endpoints")
+            .query("endpoint", "The endpoint, below `/actuator/` of the application.")
+            .header("Authorization", "Passed on to the application.")
+            .gives(200, typed("text/plain").or("application/json"))
+            .refuses([400, 404, 409])
+            .as_written(),
+        post("writeActuator", "/actuator/{name}/{app}/{id}", actuator::write)
+            .says("Posts to a management endpoint of an application")
+            .header("Authorization", "Passed on to the application.")
+            .takes(json::<ActuatorPost>())
+            .gives(200, typed("text/plain").or("application/json"))
+            .refuses([400, 404, 409, 413, 415])
             .as_written(),
         delete("deleteRelease", "/{name}", releases::delete)
             .says("Takes a release off its platform")

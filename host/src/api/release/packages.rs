@@ -79,7 +79,7 @@ pub(super) async fn upload(
         extension: body.extension,
         package_file: body.package_file_as_bytes,
     };
-    let metadata = upload::upload(&app, permit, request).await.map_err(Failure::of_upload)?;
+    let metadata = upload::upload(&app, permit, request).await.map_err(Failure::of_arguments)?;
     view.item(StatusCode::CREATED, &metadata, &[links::INSTALL])
 }
 

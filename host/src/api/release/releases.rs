@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// A part of the path, or why it cannot be read.
-type Part<T> = Result<Path<T>, PathRejection>;
+pub(super) type Part<T> = Result<Path<T>, PathRejection>;
 
 /// What a path names: a release, or a version of it.
 #[derive(Deserialize)]
@@ -112,7 +112,7 @@ async fn may_read(
     Ok(authz::authorize(app, caller, "release:read", target(name, version)).await?)
 }
 
-fn target(name: &str, version: Option<u32>) -> Target {
+pub(super) fn target(name: &str, version: Option<u32>) -> Target {
     Target {
         kind: "release".to_owned(),
         namespace: String::new(),
@@ -123,7 +123,7 @@ fn target(name: &str, version: Option<u32>) -> Target {
 }
 
 /// The name in a path. No release has a name that cannot be a key's part.
-fn name_of(name: Part<String>) -> Result<String, Failure> {
+pub(super) fn name_of(name: Part<String>) -> Result<String, Failure> {
     let Path(name) = name.map_err(|it| Failure::path(it.body_text()))?;
     match is_key(&name) {
         true => Ok(name),
@@ -145,6 +145,6 @@ fn name_and_version(named: Part<Named>) -> Result<(String, Option<u32>), Failure
     }
 }
 
-fn is_key(name: &str) -> bool {
+pub(super) fn is_key(name: &str) -> bool {
     !name.chars().any(char::is_control)
 }

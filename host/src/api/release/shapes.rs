@@ -98,6 +98,33 @@ struct Dependency {
     version: String,
 }
 
+/// The end of each log.
+#[derive(ToSchema)]
+pub(in crate::api) struct LogInfo {
+    /// By the application's id on its platform.
+    logs: BTreeMap<String, String>,
+}
+
+/// States of applications, by their id on their platform.
+#[derive(ToSchema)]
+#[schema(as = ApplicationStates)]
+pub(in crate::api) struct States(BTreeMap<String, String>);
+
+/// What to post to an application.
+#[derive(ToSchema)]
+pub(in crate::api) struct ActuatorPost {
+    /// The endpoint, below `/actuator/` of the application.
+    endpoint: String,
+    /// What is posted, as JSON.
+    #[schema(required = false)]
+    body: Object,
+}
+
+/// Any JSON object.
+#[derive(ToSchema)]
+#[schema(as = AnyObject)]
+struct Object {}
+
 /// What went wrong.
 #[derive(ToSchema)]
 #[schema(as = Failure)]
