@@ -19,7 +19,7 @@ use crate::{
     plugins::{Binding, Kind, Plugins},
     release::{
         engine::{self, Engine},
-        repositories,
+        repositories::{self, Repositories},
     },
     store::{Store, Table},
     tasks::Tasks,
@@ -50,6 +50,8 @@ pub struct App {
     pub blobs: Blobs,
     /// The plugin runtime and the set in force.
     pub plugins: Plugins,
+    /// What is known of package repositories besides what is stored.
+    pub repositories: Repositories,
     /// What is being done to releases.
     pub engine: Engine,
     /// Tells the work that deletes large namespaces that there is one.
@@ -79,6 +81,7 @@ pub async fn start(config: Config) -> Result<Arc<App>> {
 /// Starts the server's parts with exactly these plugins. For tests and tools.
 pub async fn start_with(mut config: Config, bindings: Vec<Binding>) -> Result<Arc<App>> {
     let login = Login::take(&mut config)?;
+    let repositories = Repositories::take(&mut config)?;
     make_folder(&config.data).await?;
     let store = Store::open(&config.data.join("store")).await?;
     repositories::enter(&store, &config).await?;
@@ -96,11 +99,13 @@ pub async fn start_with(mut config: Config, bindings: Vec<Binding>) -> Result<Ar
         store,
         blobs,
         plugins,
+        repositories,
         engine: Engine::default(),
         tasks: Tasks::default(),
         store_checked: Mutex::new(None),
     });
     engine::spawn(&app);
+    repositories::spawn(&app);
     inventory::spawn_deletions(&app);
     spawn_collector(&app);
     outbox::spawn(&app);

@@ -38,6 +38,8 @@ pub enum Error {
     },
     /// The state of things does not allow it now; the sentence says why.
     Conflict(String),
+    /// It is needed, or not ours to delete; the sentence says so.
+    Undeletable(String),
     /// The thing is not as the caller expects it to be; the sentence says so.
     Outdated(String),
     /// The policy said no; the sentence may be shown.
@@ -90,6 +92,7 @@ impl fmt::Display for Error {
         match self {
             Error::Invalid { message, .. }
             | Error::Conflict(message)
+            | Error::Undeletable(message)
             | Error::Outdated(message) => f.write_str(message),
             Error::NotFound { what, name } => write!(f, "{what} `{name}` does not exist"),
             Error::AlreadyExists { what, name } => write!(f, "{what} `{name}` already exists"),

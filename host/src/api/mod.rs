@@ -13,6 +13,7 @@ mod metrics;
 mod openapi;
 mod path;
 mod release;
+mod repositories;
 mod router;
 mod routes;
 mod serve;

@@ -87,7 +87,8 @@ pub async fn compose(
         platform: draft.platform.account.clone(),
     };
     let mut values = render::model(&draft.pkg, draft.config_values.raw.as_deref()).await?;
-    let renderer = || plugins.digest(render::RENDERER).unwrap_or_default().to_owned();
+    let named = render::renderer(&draft.pkg).to_owned();
+    let renderer = || plugins.digest(&named).unwrap_or_default().to_owned();
     let mut rendered = match draft.manifest {
         Some(rendered) => rendered,
         None => Rendered {

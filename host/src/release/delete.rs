@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::{
     compose::shown,
+    delete_package,
     engine::{ATTEMPTS_MAX, Working, advance, blob_owner, may_still_run, undeploy},
-    model::{Release, StatusCode},
+    model::{PackageMetadata, Release, StatusCode},
     status::unknown,
     steps::{asked, stopping},
 };
@@ -18,9 +19,10 @@ use crate::{
     clock::now_ms,
     error::{Error, Result},
     store::{
-        View, blob_refs,
+        Change, View, blob_refs,
         operations::{self, Kind, Operation, Phase, Step, StepState},
         outbox::{self, Announcement},
+        packages,
         releases::{self, DeployedApp, ReleaseRow},
     },
 };
@@ -30,22 +32,58 @@ const DESCRIPTION: &str = "Delete complete";
 /// Deletes the newest deployed version of a release. Goes on to its end even where
 /// the caller goes away.
 pub async fn delete(app: &Arc<App>, permit: Permit, name: &str) -> Result<Release> {
+    delete_and(app, permit, name, None).await
+}
+
+/// The same, and all versions of the package that the release was made of. Those go
+/// first, in the transaction that claims the release's name: where they may not go, the
+/// release stays as well.
+pub async fn delete_with_package(
+    app: &Arc<App>,
+    permit: Permit,
+    of_package: Permit,
+    name: &str,
+) -> Result<Release> {
+    delete_and(app, permit, name, Some(of_package)).await
+}
+
+/// The name of the package that would go with a release.
+pub async fn package_of(app: &App, _: &Permit, name: &str) -> Result<String> {
+    let wanted = name.to_owned();
+    let row = app.store.read(move |view| deployed(view, &wanted)).await?;
+    Ok(row.release.pkg.metadata.name)
+}
+
+async fn delete_and(
+    app: &Arc<App>,
+    permit: Permit,
+    name: &str,
+    of_package: Option<Permit>,
+) -> Result<Release> {
     let (app, name) = (app.clone(), name.to_owned());
     let seat = app.engine.seat(0)?;
     let work = async move {
         let _seat = seat;
         let wanted = name.clone();
         let row = app.store.read(move |view| deployed(view, &wanted)).await?;
+        let leaving = match of_package {
+            Some(permit) => Some(Leaving::check(&app, permit, &row).await?),
+            None => None,
+        };
         let object = shown(&row.release);
         let fixed = |_, _: &()| Err("what is deleted can only be let pass or kept".to_owned());
         permit.reviewed(&app, (), object.clone(), Some(object), fixed).await?;
         if row.apps.is_empty() {
+            if let Some(leaving) = leaving {
+                leaving.rest(&app).await?;
+            }
             return Ok(row.release);
         }
         let operation = record(&permit, &row);
         let _working = Working::on(&app, &operation.id);
         let begun = operation.clone();
-        let claim = app.store.write_unaudited(move |change| {
+        let with = leaving.clone();
+        let claim = move |change: &mut dyn Change| {
             let now = deployed(change, &begun.release)?;
             if now.release.version != begun.version {
                 return Err(Error::Conflict(format!(
@@ -53,15 +91,66 @@ pub async fn delete(app: &Arc<App>, permit: Permit, name: &str) -> Result<Releas
                     begun.release
                 )));
             }
-            operations::begin(change, &begun)
-        });
-        claim.await?;
+            operations::begin(change, &begun)?;
+            with.map_or(Ok(true), |it| it.some(change))
+        };
+        match leaving {
+            None => drop(app.store.write_unaudited(claim).await?),
+            Some(leaving) => {
+                if !app.store.write(leaving.permit.audit(), claim).await? {
+                    leaving.rest(&app).await?;
+                }
+            }
+        }
         match go_on(&app, operation).await? {
             Ended::Deleted(release) => Ok(*release),
             Ended::NotYet(why) => Err(Error::Conflict(why)),
         }
     };
     tokio::spawn(work).await.map_err(|it| Error::Internal(it.to_string()))?
+}
+
+/// The package that goes with a release.
+#[derive(Clone)]
+struct Leaving {
+    permit: Permit,
+    name: String,
+    /// The release that does not keep it.
+    exempt: (String, u32),
+}
+
+impl Leaving {
+    /// Checks that it may go.
+    async fn check(app: &App, permit: Permit, row: &ReleaseRow) -> Result<Leaving> {
+        let PackageMetadata { name, repository_name, .. } = &row.release.pkg.metadata;
+        let repository = repository_name.clone().unwrap_or_else(|| packages::LOCAL.to_owned());
+        let found = app.store.read(move |view| packages::repository(view, &repository)).await?;
+        if !found.is_some_and(|it| it.local) {
+            return Err(Error::Undeletable(format!(
+                "Can't delete package: {name} from non-local repository"
+            )));
+        }
+        let exempt = (row.release.name.clone(), row.release.version);
+        let packages = delete_package::check(app, name, Some(exempt.clone())).await?;
+        delete_package::reviewed(app, &permit, &packages).await?;
+        Ok(Leaving { permit, name: name.clone(), exempt })
+    }
+
+    /// Drops some versions of it, and says whether none is left.
+    fn some(&self, change: &mut dyn Change) -> Result<bool> {
+        delete_package::drop_some(change, &self.permit, &self.name, Some(&self.exempt))
+    }
+
+    /// Drops all that are left.
+    async fn rest(self, app: &App) -> Result<()> {
+        loop {
+            let leaving = self.clone();
+            let dropped = app.store.write(self.permit.audit(), move |change| leaving.some(change));
+            if dropped.await? {
+                return Ok(());
+            }
+        }
+    }
 }
 
 /// The release to delete, unless somebody is busy with it.

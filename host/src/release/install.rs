@@ -29,7 +29,7 @@ use crate::{
         View,
         operations::{self, Kind, Operation, Phase},
         outbox::{self, Announcement},
-        packages::PackageRow,
+        packages::{self, PackageRow},
         releases::{self, ReleaseRow},
     },
 };
@@ -43,10 +43,14 @@ const UNDERWAY: &str = "Initial install underway";
 
 /// Installs a package. Goes on to its end even where the caller goes away.
 pub async fn install(app: &Arc<App>, permit: Permit, request: InstallRequest) -> Result<Release> {
-    let app = app.clone();
     let wanted = Wanted::read(&request)?;
+    install_wanted(app, permit, wanted).await
+}
+
+async fn install_wanted(app: &Arc<App>, permit: Permit, wanted: Wanted) -> Result<Release> {
+    let app = app.clone();
     name_is_free(&app, &wanted.release).await?;
-    let package = package::find(&app, &wanted.package, wanted.version.as_deref()).await?;
+    let package = wanted.package(&app, &permit).await?;
     let seat = app.engine.seat(package.size_bytes)?;
     let work = async move {
         let _seat = seat;
@@ -57,11 +61,32 @@ pub async fn install(app: &Arc<App>, permit: Permit, request: InstallRequest) ->
     tokio::spawn(work).await.map_err(|it| Error::Internal(it.to_string()))?
 }
 
+/// What the package of an id is called, if there is one.
+pub async fn identifier_of(app: &App, id: u64) -> Result<Option<PackageIdentifier>> {
+    let found = app.store.read(move |view| packages::find_by_id(view, id)).await?;
+    Ok(found.map(|it| PackageIdentifier {
+        repository_name: it.metadata.repository_name,
+        package_name: Some(it.metadata.name),
+        package_version: Some(it.metadata.version),
+    }))
+}
+
+/// The same with the package of an id.
+pub async fn install_by_id(
+    app: &Arc<App>,
+    permit: Permit,
+    id: u64,
+    properties: InstallProperties,
+) -> Result<Release> {
+    let wanted = Wanted::of_id(id, &properties)?;
+    install_wanted(app, permit, wanted).await
+}
+
 /// What [`install`] would do, without doing it: same checks, same hooks, nothing kept.
 pub async fn plan(app: &App, permit: &Permit, request: InstallRequest) -> Result<Composition> {
     let wanted = Wanted::read(&request)?;
     name_is_free(app, &wanted.release).await?;
-    let package = package::find(app, &wanted.package, wanted.version.as_deref()).await?;
+    let package = wanted.package(app, permit).await?;
     let ask = Ask { action: Kind::Install.action(), is_trial: true, previous: None };
     let (composition, _) = composed(app, permit, wanted, package, ask).await?;
     Ok(composition)

@@ -116,10 +116,14 @@ pub struct PackageMetadata {
     pub maintainer: Option<String>,
     /// What it is, in a sentence.
     pub description: Option<String>,
-    /// Carried, never checked: the blob store has its own.
+    /// Its zip's digest, in hexadecimal. Where a remote repository's index has it, what
+    /// is fetched is checked against it.
     pub sha256: Option<String>,
     /// Where its picture is.
     pub icon_url: Option<String>,
+    /// The renderer that its templates are for; only shown where it is not the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renderer: Option<String>,
 }
 
 /// A template of a package.

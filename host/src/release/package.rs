@@ -4,65 +4,62 @@
 //! values, the templates and, below `packages/`, sub-packages of the same form.
 //! What has no meaning is left alone. Files are taken in the order of their names.
 
+mod find;
+
 use std::collections::BTreeSet;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures::TryStreamExt;
-use serde_json::Value;
 
+pub use self::find::{find, find_by_id};
+pub use super::metadata::TEXT_CHARS_MAX;
 use super::{
     archive::{self, Archive},
-    beside,
+    beside, metadata,
     model::{ConfigValues, FileHolder, Package, PackageMetadata, Template},
-    yaml,
 };
 use crate::{
     app::App,
     error::{Error, Result},
-    store::packages::{self, PackageRow},
+    store::packages::PackageRow,
 };
 
 /// Sub-packages of sub-packages may go this deep.
 pub const DEPTH_MAX: usize = 8;
 /// Sub-packages at the most, at whatever depth.
 pub const SUB_PACKAGES_MAX: usize = 100;
-/// Names, versions and short texts, in characters.
-pub const TEXT_CHARS_MAX: usize = 255;
-/// The tag that Java's package writer puts on top of its metadata.
-const METADATA_TAG: &str = "org.springframework.cloud.skipper.domain.PackageMetadata";
-
-/// The package of that name and version; the newest where there is none.
-pub async fn find(app: &App, name: &str, version: Option<&str>) -> Result<PackageRow> {
-    let (wanted, given) = (name.to_owned(), version.map(str::to_owned));
-    let found = app.store.read(move |view| match &given {
-        Some(version) => packages::find(view, &wanted, version),
-        None => packages::newest(view, &wanted),
-    });
-    found.await?.ok_or_else(|| {
-        Error::Conflict(match version {
-            Some(version) => format!("Can not find package '{name}', version '{version}'"),
-            None => format!("Can not find a package named '{name}'"),
-        })
-    })
-}
 
 /// Fetches a package that is kept.
 pub async fn load(app: &App, row: &PackageRow) -> Result<Package> {
-    let zip: Vec<u8> = app
+    let mut package = load_blob(app, &row.blob_sha256, row.size_bytes, &row.metadata).await?;
+    // What a hook changed when the package came, or an index says, is in the row only.
+    package.metadata = row.metadata.clone();
+    Ok(package)
+}
+
+/// Reads the package of that name and version out of a blob: a zip, or, for what was
+/// made for the inventory, a gzipped tar.
+pub(super) async fn load_blob(
+    app: &App,
+    sha256: &str,
+    size_bytes: u64,
+    metadata: &PackageMetadata,
+) -> Result<Package> {
+    let bytes: Vec<u8> = app
         .blobs
-        .get(&row.blob_sha256, 0..row.size_bytes)
+        .get(sha256, 0..size_bytes)
         .await?
         .try_fold(Vec::new(), |mut all, piece| async move {
             all.extend_from_slice(&piece);
             Ok(all)
         })
         .await?;
-    let PackageMetadata { name, version, .. } = row.metadata.clone();
-    let mut package = read(app, zip.into(), name, version).await?;
-    // What a hook changed when the package came is in the row only.
-    package.metadata = row.metadata.clone();
-    Ok(package)
+    let PackageMetadata { name, version, .. } = metadata;
+    // Those of the inventory are named the way Escape names them.
+    let roots = [format!("{name}-{version}/"), format!("{name}-v{version}/")];
+    let limit_bytes = app.config.limits.package_bytes_max;
+    beside(move || unpack(&bytes, limit_bytes, &roots)).await
 }
 
 /// Reads the package of that name and version out of its zip, off the async
@@ -74,18 +71,37 @@ pub(super) async fn read(app: &App, zip: Bytes, name: String, version: String) -
 }
 
 fn unzip(zip: &[u8], limit_bytes: u64, root: &str) -> Result<Package> {
-    let wanted = |path: &str, size_bytes: u64| {
-        let wanted = path.starts_with(root) && is_yaml(path);
+    let root = [root.to_owned()];
+    let archive = archive::read(zip, limit_bytes, wanted(&root))?;
+    packed(&archive, &root)
+}
+
+fn unpack(bytes: &[u8], limit_bytes: u64, roots: &[String]) -> Result<Package> {
+    let archive = match archive::tar::is_gzip(bytes) {
+        true => archive::tar::read(bytes, limit_bytes, wanted(roots))?,
+        false => archive::read(bytes, limit_bytes, wanted(roots))?,
+    };
+    packed(&archive, roots)
+}
+
+/// Which files are read of a package in one of these folders, and what they count for.
+fn wanted(roots: &[String]) -> impl Fn(&str, u64) -> Option<u64> {
+    |path: &str, size_bytes: u64| {
+        let wanted = roots.iter().any(|root| path.starts_with(root)) && is_yaml(path);
         // What is kept as base64 is a third larger.
         let base64 = is_manifest(path);
         wanted.then(|| if base64 { size_bytes.div_ceil(3).saturating_mul(4) } else { size_bytes })
-    };
-    let archive = archive::read(zip, limit_bytes, wanted)?;
-    if !archive.paths.iter().any(|it| it.starts_with(root)) {
-        let message = "Package is expected to be unpacked, but it doesn't exist";
-        return Err(Error::invalid("packageFileAsBytes", message));
     }
-    folder(&archive, root, 0, &mut 0)
+}
+
+/// Reads the package in the first of these folders that there is.
+fn packed(archive: &Archive, roots: &[String]) -> Result<Package> {
+    let is_there = |root: &&String| archive.paths.iter().any(|it| it.starts_with(root.as_str()));
+    let root = roots.iter().find(is_there).ok_or_else(|| {
+        let message = "Package is expected to be unpacked, but it doesn't exist";
+        Error::invalid("packageFileAsBytes", message)
+    })?;
+    folder(archive, root, 0, &mut 0)
 }
 
 /// Reads the package whose folder is `root`, which ends with a slash. `count` is how
@@ -96,7 +112,7 @@ fn folder(archive: &Archive, root: &str, depth: usize, count: &mut usize) -> Res
             "Sub-packages may be nested {DEPTH_MAX} deep, and `{root}` is deeper"
         )));
     }
-    let mut metadata = None;
+    let mut found = None;
     let mut package = Package {
         metadata: PackageMetadata::default(),
         templates: Vec::new(),
@@ -109,7 +125,8 @@ fn folder(archive: &Archive, root: &str, depth: usize, count: &mut usize) -> Res
         let parts: Vec<&str> = path[root.len()..].split('/').collect();
         match parts.as_slice() {
             [file] if is_one_of(file, ["package.yml", "package.yaml"]) => {
-                metadata = Some(parse_metadata(path, text(path, bytes)?)?);
+                let what = format!("`{path}` in the package");
+                found = Some(metadata::parse(&what, text(path, bytes)?)?);
             }
             [file] if is_one_of(file, ["values.yml", "values.yaml"]) => {
                 let raw = Some(text(path, bytes)?.to_owned());
@@ -128,7 +145,7 @@ fn folder(archive: &Archive, root: &str, depth: usize, count: &mut usize) -> Res
             _ => (),
         }
     }
-    package.metadata = metadata.ok_or_else(|| {
+    package.metadata = found.ok_or_else(|| {
         Error::Conflict(format!("The package has no `{root}package.yml`, which says what it is"))
     })?;
     *count += sub_packages.len();
@@ -172,50 +189,6 @@ fn is_manifest(file: &str) -> bool {
 fn text<'a>(path: &str, bytes: &'a [u8]) -> Result<&'a str> {
     std::str::from_utf8(bytes)
         .map_err(|_| Error::Conflict(format!("`{path}` in the package is not UTF-8 text")))
-}
-
-fn parse_metadata(path: &str, text: &str) -> Result<PackageMetadata> {
-    let wrong = |why: String| Error::Conflict(format!("`{path}` in the package: {why}"));
-    let reader = yaml::Reader::new(text).with_root_tag(METADATA_TAG).with_words_as_text();
-    let value = reader.single().map_err(|it| wrong(it.to_string()))?;
-    let Value::Object(map) = value else {
-        return Err(wrong("it must be a map".to_owned()));
-    };
-    let field = |key: &str, chars_max: usize| {
-        let text = match map.get(key) {
-            None | Some(Value::Null) => return Ok(None),
-            Some(Value::String(it)) => it.clone(),
-            Some(it @ (Value::Number(_) | Value::Bool(_))) => it.to_string(),
-            Some(_) => return Err(wrong(format!("`{key}` must be a text"))),
-        };
-        match text.chars().count() > chars_max {
-            true => Err(wrong(format!("`{key}` is longer than {chars_max} characters"))),
-            false => Ok(Some(text)),
-        }
-    };
-    let short = |key: &str| field(key, TEXT_CHARS_MAX);
-    let long = |key: &str| field(key, usize::MAX);
-    let needed = |key: &str| {
-        let found = short(key)?.map(|it| it.trim().to_owned()).filter(|it| !it.is_empty());
-        found.ok_or_else(|| wrong(format!("`{key}` is missing")))
-    };
-    Ok(PackageMetadata {
-        api_version: short("apiVersion")?,
-        origin: short("origin")?,
-        repository_id: None,
-        repository_name: short("repositoryName")?,
-        kind: short("kind")?,
-        name: needed("name")?,
-        display_name: short("displayName")?,
-        version: needed("version")?,
-        package_source_url: long("packageSourceUrl")?,
-        package_home_url: long("packageHomeUrl")?,
-        tags: long("tags")?,
-        maintainer: short("maintainer")?,
-        description: long("description")?,
-        sha256: short("sha256")?,
-        icon_url: long("iconUrl")?,
-    })
 }
 
 #[cfg(test)]

@@ -9,19 +9,19 @@ use serde_json::{Value, json};
 use super::{
     beside,
     manifest::SOURCE,
-    model::Package,
+    model::{Package, PackageMetadata},
     values::{self, Values},
 };
 use crate::{
     error::{Error, Result},
     plugins::{
-        PluginSet,
+        Kind, PluginSet,
         renderer::{Job, Output, Template},
         types::{Diagnostic, Severity},
     },
 };
 
-/// The binding that renders every package: nothing names another one yet.
+/// The binding that renders a package that names no other.
 pub const RENDERER: &str = "template-mustache";
 
 /// A manifest may grow to this.
@@ -53,20 +53,28 @@ pub async fn manifest(
     facts: &Facts,
 ) -> Result<String> {
     let mut text = String::new();
-    let mut waiting = vec![(package, model.clone())];
-    while let Some((package, model)) = waiting.pop() {
-        level(plugins, package, &model, facts, &mut text).await?;
+    let mut waiting = vec![(package, model.clone(), renderer(package))];
+    while let Some((package, model, renderer)) = waiting.pop() {
+        level(plugins, renderer, package, &model, facts, &mut text).await?;
         // Taken from the end, so the first goes in last.
         for dependency in package.dependencies.iter().rev() {
-            waiting.push((dependency, part(&model, &dependency.metadata.name)));
+            let its = dependency.metadata.renderer.as_deref().unwrap_or(renderer);
+            waiting.push((dependency, part(&model, &dependency.metadata.name), its));
         }
     }
     Ok(text)
 }
 
+/// The binding that renders a package, and those of its sub-packages that name no
+/// other.
+pub fn renderer(package: &Package) -> &str {
+    package.metadata.renderer.as_deref().unwrap_or(RENDERER)
+}
+
 /// Renders one package's own templates onto the end of `text`.
 async fn level(
     plugins: &PluginSet,
+    renderer: &str,
     package: &Package,
     model: &Values,
     facts: &Facts,
@@ -77,11 +85,13 @@ async fn level(
     }
     let left = MANIFEST_BYTES_MAX.saturating_sub(text.len());
     let job = job(package, model, facts, left);
-    let outputs = match plugins.render(RENDERER, &job).await? {
-        Ok(outputs) => outputs,
-        Err(findings) => return Err(unrendered(package, &findings)),
+    let outputs = match plugins.render(renderer, &job).await {
+        Ok(Ok(outputs)) => outputs,
+        Ok(Err(findings)) => return Err(unrendered(package, &findings)),
+        Err(Error::NotFound { .. }) => return Err(no_renderer(package, renderer, plugins)),
+        Err(error) => return Err(error),
     };
-    append(&job.templates, outputs, text)?;
+    append(renderer, &job.templates, outputs, text)?;
     if text.len() > MANIFEST_BYTES_MAX {
         return Err(Error::TooLarge { what: "manifest", limit_bytes: MANIFEST_BYTES_MAX as u64 });
     }
@@ -109,11 +119,16 @@ fn job(package: &Package, model: &Values, facts: &Facts, left: usize) -> Job {
 
 /// A renderer is a guest: that it answers with each template's text, in order, is
 /// checked before it is believed.
-fn append(templates: &[Template], outputs: Vec<Output>, text: &mut String) -> Result<()> {
+fn append(
+    renderer: &str,
+    templates: &[Template],
+    outputs: Vec<Output>,
+    text: &mut String,
+) -> Result<()> {
     let names = templates.iter().map(|it| &it.name);
     if !names.eq(outputs.iter().map(|it| &it.name)) {
         return Err(Error::Plugin {
-            plugin: RENDERER.to_owned(),
+            plugin: renderer.to_owned(),
             message: "the outputs are not those of the templates that were given".to_owned(),
             source: None,
         });
@@ -125,6 +140,17 @@ fn append(templates: &[Template], outputs: Vec<Output>, text: &mut String) -> Re
         *text += &format!("\n---\n{SOURCE}{}\n{}", output.name, output.text);
     }
     Ok(())
+}
+
+fn no_renderer(package: &Package, renderer: &str, plugins: &PluginSet) -> Error {
+    let PackageMetadata { name, version, .. } = &package.metadata;
+    let there = plugins.names().into_iter().filter(|(_, kind)| *kind == Kind::Renderer);
+    let there: Vec<String> = there.map(|(name, _)| name).collect();
+    Error::Conflict(format!(
+        "Package [{name}:{version}] is to be rendered by '{renderer}', and there is no renderer of \
+         that name; there are [{}]",
+        there.join(", ")
+    ))
 }
 
 fn unrendered(package: &Package, findings: &[Diagnostic]) -> Error {
@@ -158,7 +184,6 @@ fn part(model: &Values, name: &str) -> Values {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::release::model::PackageMetadata;
 
     fn package() -> Package {
         let template = |name: &str| crate::release::model::Template {
@@ -218,8 +243,13 @@ mod tests {
         let job = job(&package(), &Values::new(), &facts(), 100);
         let mut text = String::new();
 
-        append(&job.templates, vec![output("a.yml", "x: 1\n"), output("b.yml", "")], &mut text)
-            .unwrap();
+        append(
+            RENDERER,
+            &job.templates,
+            vec![output("a.yml", "x: 1\n"), output("b.yml", "")],
+            &mut text,
+        )
+        .unwrap();
 
         assert_eq!(text, "\n---\n# Source: a.yml\nx: 1\n\n---\n# Source: b.yml\n");
     }
@@ -232,7 +262,7 @@ mod tests {
             vec![output("b.yml", ""), output("a.yml", "")],
             vec![output("a.yml", ""), output("b.yml", ""), output("c.yml", "")],
         ] {
-            assert!(append(&job.templates, outputs, &mut String::new()).is_err());
+            assert!(append(RENDERER, &job.templates, outputs, &mut String::new()).is_err());
         }
     }
 

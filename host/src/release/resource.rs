@@ -5,10 +5,10 @@
 //! `http(s)://` at public or configured addresses, `maven://` from configured
 //! repositories with its checksum. `docker:` is passed on: the platform fetches it.
 
-mod file;
+pub(super) mod file;
 mod inventory;
 mod maven;
-mod web;
+pub(super) mod web;
 
 use std::sync::Arc;
 

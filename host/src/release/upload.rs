@@ -135,7 +135,7 @@ fn check(request: UploadRequest) -> Result<Checked> {
     Ok(Checked { repository, name, version, zip })
 }
 
-fn check_name(name: &str, version: &str) -> Result<()> {
+pub(super) fn check_name(name: &str, version: &str) -> Result<()> {
     let escapes = name.contains(['/', '\\']) || name.contains("..");
     if escapes || name.chars().any(char::is_control) {
         let file = format!("{name}-{version}.zip");

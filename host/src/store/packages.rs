@@ -124,14 +124,6 @@ pub fn of_name(view: &(impl View + ?Sized), name: &str) -> Result<Vec<PackageRow
     Ok(rows)
 }
 
-/// Up to `limit` packages whose id is above `after`, by id.
-pub fn page(view: &(impl View + ?Sized), after: u64, limit: usize) -> Result<Vec<PackageRow>> {
-    let take = Take { reverse: false, limit };
-    let ids = view.range(PACKAGE_IDS, &id_key(after.saturating_add(1)), b"", take)?;
-    let rows = ids.iter().map(|(_, row)| record(view, PACKAGES, row));
-    rows.filter_map(Result::transpose).collect()
-}
-
 /// Looks at up to [`PAGE`] packages behind `after`, in the order of their names and
 /// versions, and gives those that are in that repository, and where to go on.
 pub fn page_of_repository(
@@ -180,7 +172,7 @@ pub fn insert(
     let row = PackageRow { id, object_version: 0, metadata, blob_sha256, size_bytes };
     keep(change, PACKAGES, &row.key(), &row);
     lists::IDS.insert(change, id, row.key())?;
-    repositories::changed(change, row.repository())?;
+    repositories::changed(change, row.repository(), 1)?;
     Ok(row)
 }
 
@@ -189,7 +181,7 @@ pub fn insert(
 pub fn update(change: &mut (impl Change + ?Sized), row: &mut PackageRow) -> Result<()> {
     row.object_version += 1;
     keep(change, PACKAGES, &row.key(), row);
-    repositories::changed(change, row.repository())
+    repositories::changed(change, row.repository(), 0)
 }
 
 /// Drops a package, and lets go of its zip.
@@ -199,7 +191,7 @@ pub fn delete(change: &mut (impl Change + ?Sized), row: &PackageRow) -> Result<(
     if row.is_here() {
         blob_refs::release(change, &row.blob_sha256, &blob_owner(row.id));
     }
-    repositories::changed(change, row.repository())
+    repositories::changed(change, row.repository(), -1)
 }
 
 /// Orders versions: semantic ones by their rules and above all others, which are
@@ -397,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn packages_are_listed_by_id_and_by_repository() {
+    fn packages_are_listed_by_repository() {
         let mut memory = Rows::default();
         repositories_follow(&mut memory, &[remote("a", None)]).unwrap();
         for (repository, name) in [(LOCAL, "z"), ("a", "y"), (LOCAL, "x"), ("a", "w")] {
@@ -407,8 +399,6 @@ mod tests {
             rows.into_iter().map(|it| it.metadata.name).collect()
         };
 
-        assert_eq!(names(page(&memory, 0, 3).unwrap()), ["z", "y", "x"]);
-        assert_eq!(names(page(&memory, 3, 3).unwrap()), ["w"]);
         let (rows, next) = page_of_repository(&memory, LOCAL, None).unwrap();
         assert_eq!((names(rows), next), (vec!["x".to_owned(), "z".to_owned()], None));
         assert!(has_packages(&memory, "a").unwrap());

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    release::model::{Release, StatusCode},
+    release::model::{PackageMetadata, Release, StatusCode},
 };
 
 /// (name, version of 10 digits) → [`ReleaseRow`].
@@ -19,12 +19,17 @@ const RELEASES_LISTED: Table = Table("releases_listed");
 /// (name, version of 10 digits) → [`Numbers`]. Small beside a release, which may have
 /// megabytes: what only names releases walks over these.
 const RELEASES_NUMBERED: Table = Table("releases_numbered");
+/// (package, its version, its repository, name, what is left to 9,999,999,999 of the
+/// version) → nothing: what was made of a package, the newest of each name first.
+const RELEASES_OF_PACKAGES: Table = Table("releases_of_packages");
 /// What is kept of an id is a key of the tables above.
 const RELEASE_IDS: Register =
     Register { ids: Table("release_ids"), counts: Table("release_ids_counted") };
 
 /// Rows are read in pieces of this size.
 const PAGE: usize = 256;
+/// Above every version.
+const VERSIONS_BELOW: u64 = 9_999_999_999;
 
 /// A release as it is kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -226,12 +231,50 @@ pub fn put(change: &mut (impl Change + ?Sized), row: &ReleaseRow) -> Result<()> 
         None => {
             let id = packages::next_id(change, "release")?;
             RELEASE_IDS.insert(change, id, key.clone())?;
+            change.put(RELEASES_OF_PACKAGES, &made_of_key(&row.release), Vec::new());
             Numbers { id, object_version: 0 }
         }
     };
     view::keep(change, RELEASES_NUMBERED, &key, &numbers);
     view::keep(change, RELEASES, &key, row);
     Ok(())
+}
+
+/// The name and version of each release that was made of a package: names in their
+/// order, and the highest version of each first.
+pub fn made_of(
+    view: &(impl View + ?Sized),
+    package: &PackageMetadata,
+) -> Result<Vec<(String, u32)>> {
+    let PackageMetadata { name, version, .. } = package;
+    let repository = package.repository_name.as_deref().unwrap_or(packages::LOCAL);
+    let (mut from, to) = prefix(&[name, version, repository]);
+    let start = from.len();
+    let mut found = Vec::new();
+    loop {
+        let take = Take { reverse: false, limit: PAGE };
+        let rows = view.range(RELEASES_OF_PACKAGES, &from, &to, take)?;
+        let Some((last, _)) = rows.last() else { return Ok(found) };
+        from = past(last.clone());
+        for (key, _) in rows {
+            let text = String::from_utf8_lossy(&key[start..]).into_owned();
+            let read = text.split_once('\0').and_then(|(name, left)| {
+                let left: u64 = left.parse().ok()?;
+                Some((name.to_owned(), u32::try_from(VERSIONS_BELOW.checked_sub(left)?).ok()?))
+            });
+            found.push(read.ok_or_else(|| Error::Store {
+                doing: "reading what was made of a package: a key is none".to_owned(),
+                source: None,
+            })?);
+        }
+    }
+}
+
+fn made_of_key(release: &Release) -> Vec<u8> {
+    let PackageMetadata { name, version, repository_name, .. } = &release.pkg.metadata;
+    let repository = repository_name.as_deref().unwrap_or(packages::LOCAL);
+    let left = VERSIONS_BELOW - u64::from(release.version);
+    key(&[name, version, repository, &release.name, &format!("{left:010}")])
 }
 
 /// Up to `limit` deployed and failed releases after `after`, by name and version,

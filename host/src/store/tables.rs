@@ -130,6 +130,7 @@ mod tests {
         "release_ids_counted",
         "releases",
         "releases_listed",
+        "releases_of_packages",
         "releases_numbered",
         "server_keys",
     ];

@@ -28,8 +28,22 @@ const WRITER: &[&str] = &[
 ];
 const OWNER: &[&str] = &["inventory:namespace:create", "inventory:namespace:update"];
 const ADMIN: &[&str] = &["*"];
-const VIEW: &[&str] = &["package:read", "release:read", "release:list", "release:logs"];
-const CREATE: &[&str] = &["package:upload", "release:install", "release:delete", "release:actuate"];
+const VIEW: &[&str] = &[
+    "package:read",
+    "package:list",
+    "repository:read",
+    "release:read",
+    "release:list",
+    "release:logs",
+];
+const CREATE: &[&str] = &[
+    "package:upload",
+    "package:delete",
+    "repository:refresh",
+    "release:install",
+    "release:delete",
+    "release:actuate",
+];
 
 /// The actions of a role, in parts; `None` for a role that is not built in.
 pub(crate) fn actions(role: &str) -> Option<&'static [&'static [&'static str]]> {

@@ -27,7 +27,11 @@ const ACTIONS: &[&str] = &[
     "server:read",
     "server:wipe",
     "package:upload",
+    "package:list",
     "package:read",
+    "package:delete",
+    "repository:read",
+    "repository:refresh",
     "release:install",
     "release:read",
     "release:list",
@@ -166,7 +170,11 @@ inventory:tag:delete        --- --- A-T A-- APT --- --- APT
 server:read                 APT APT APT APT APT APT APT APT
 server:wipe                 --- --- --- --- --- --- --- APT
 package:upload              --- --- --- --- --- --- APT APT
+package:list                --- --- --- --- --- APT APT APT
 package:read                --- --- --- --- --- APT APT APT
+package:delete              --- --- --- --- --- --- APT APT
+repository:read             --- --- --- --- --- APT APT APT
+repository:refresh          --- --- --- --- --- --- APT APT
 release:install             --- --- --- --- --- --- APT APT
 release:read                --- --- --- --- --- APT APT APT
 release:list                --- --- --- --- APT APT APT APT

@@ -5,7 +5,9 @@ mod dry_run;
 mod errors;
 mod examples;
 mod install;
+mod package_deletion;
 mod releases;
+mod repositories;
 mod upload;
 mod watch;
 

@@ -10,7 +10,7 @@ use axum::{
 use crate::error::{Error, chain};
 
 /// What an Inventory handler returns.
-pub(super) type Answer<T = Response> = Result<T, Failure>;
+pub(in crate::api) type Answer<T = Response> = Result<T, Failure>;
 
 /// An [`Error`], in the Inventory's words: a status and, for the caller's own
 /// mistakes, a line of plain text.
@@ -34,7 +34,9 @@ impl IntoResponse for Failure {
             Error::AlreadyExists { .. } => {
                 text(StatusCode::CONFLICT, "Resource already exists".to_owned())
             }
-            Error::Conflict(why) => text(StatusCode::CONFLICT, why.clone()),
+            Error::Conflict(why) | Error::Undeletable(why) => {
+                text(StatusCode::CONFLICT, why.clone())
+            }
             Error::Outdated(why) => text(StatusCode::PRECONDITION_FAILED, why.clone()),
             Error::Denied(why) => text(StatusCode::FORBIDDEN, why.clone()),
             Error::TooLarge { .. } => text(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
@@ -68,7 +70,7 @@ pub(super) fn text(status: StatusCode, body: String) -> Response {
 }
 
 /// An answer of that type.
-pub(super) fn typed(kind: &'static str, body: Body) -> Response {
+pub(in crate::api) fn typed(kind: &'static str, body: Body) -> Response {
     let mut answer = Response::new(body);
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     answer

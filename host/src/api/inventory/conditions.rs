@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// True where the client has what this tag stands for.
-pub(super) fn has_already(headers: &HeaderMap, etag: &str) -> bool {
+pub(in crate::api) fn has_already(headers: &HeaderMap, etag: &str) -> bool {
     let mut tags = tags(headers, header::IF_NONE_MATCH);
     tags.any(|it| it == "*" || it.strip_prefix("W/").unwrap_or(it) == etag)
 }

@@ -36,22 +36,36 @@ pub(super) async fn download(
     let package = record.package.ok_or_else(|| place.no_release(&version))?;
     let etag = format!("\"{}\"", package.sha256);
 
-    let wanted = wanted(&headers, &etag, package.size);
-    let mut answer = match &wanted {
-        Wanted::NotModified => Response::new(Body::empty()),
-        Wanted::Unsatisfiable => Response::new(Body::empty()),
-        Wanted::Whole | Wanted::Part(_) => typed("application/gzip", Body::empty()),
-    };
-    describe(&mut answer, &wanted, &etag, package.size)?;
-    let Some(range) = range_of(&wanted, package.size) else { return Ok(answer) };
-    let length = range.end - range.start;
-    set(&mut answer, header::CONTENT_LENGTH, &length.to_string())?;
+    let (mut answer, range) = head(&headers, "application/gzip", &etag, package.size)?;
+    let Some(range) = range else { return Ok(answer) };
     set(&mut answer, header::CONTENT_DISPOSITION, &file_name(&place, &asked))?;
     if method != Method::HEAD {
         let bytes = inventory::download(&app, &permit, place, version, &package, range).await?;
         *answer.body_mut() = Body::from_stream(bytes);
     }
     Ok(answer)
+}
+
+/// The answer to a request for `size` bytes of that type and tag, without the bytes, and
+/// which of them it wants.
+pub(in crate::api) fn head(
+    headers: &HeaderMap,
+    kind: &'static str,
+    etag: &str,
+    size: u64,
+) -> Result<(Response, Option<Range<u64>>)> {
+    let wanted = wanted(headers, etag, size);
+    let mut answer = match &wanted {
+        Wanted::NotModified | Wanted::Unsatisfiable => Response::new(Body::empty()),
+        Wanted::Whole | Wanted::Part(_) => typed(kind, Body::empty()),
+    };
+    describe(&mut answer, &wanted, etag, size)?;
+    let range = range_of(&wanted, size);
+    if let Some(range) = &range {
+        let length = range.end - range.start;
+        set(&mut answer, header::CONTENT_LENGTH, &length.to_string())?;
+    }
+    Ok((answer, range))
 }
 
 fn range_of(wanted: &Wanted, size: u64) -> Option<Range<u64>> {

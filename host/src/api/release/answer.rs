@@ -27,6 +27,8 @@ mod class {
     pub(super) const RELEASE_NOT_FOUND: &str =
         "org.springframework.cloud.skipper.ReleaseNotFoundException";
     pub(super) const SKIPPER: &str = "org.springframework.cloud.skipper.SkipperException";
+    pub(super) const PACKAGE_DELETE: &str =
+        "org.springframework.cloud.skipper.PackageDeleteException";
     pub(super) const ILLEGAL_ARGUMENT: &str = "java.lang.IllegalArgumentException";
     pub(super) const ILLEGAL_STATE: &str = "java.lang.IllegalStateException";
     pub(super) const DENIED: &str = "org.springframework.security.access.AccessDeniedException";
@@ -138,6 +140,9 @@ impl From<Error> for Failure {
             | Error::AlreadyExists { .. }
             | Error::Conflict(_)
             | Error::Refused { .. } => skipper(StatusCode::CONFLICT),
+            Error::Undeletable(_) => {
+                Failure::new(StatusCode::CONFLICT, class::PACKAGE_DELETE, message)
+            }
             Error::Denied(_) => Failure::new(StatusCode::FORBIDDEN, class::DENIED, message),
             Error::Outdated(_) => skipper(StatusCode::PRECONDITION_FAILED),
             Error::TooLarge { .. } => skipper(StatusCode::PAYLOAD_TOO_LARGE),

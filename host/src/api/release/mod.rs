@@ -23,12 +23,12 @@ use self::{
     shapes::{About, ActuatorPost, LogInfo, ReleaseList, States, UploadRequest},
 };
 use super::{
-    openapi::{hal, json, map_of, typed},
+    openapi::{hal, json, map_of, nothing, typed},
     routes::{Routes, delete, get, post},
 };
 use crate::{
     app::App,
-    release::model::{Info, InstallRequest, Manifest, PackageMetadata, Release},
+    release::model::{Info, InstallProperties, InstallRequest, Manifest, PackageMetadata, Release},
 };
 
 const NAMES: &str = "The names of releases, with commas between; needed.";
@@ -51,6 +51,17 @@ pub(super) fn routes() -> Routes {
             .takes(json::<InstallRequest>())
             .gives(201, hal::<Release>())
             .refuses([400, 409, 413, 415])
+            .as_written(),
+        post("installPackageById", "/install/{id}", packages::install_by_id)
+            .says("Puts the package of an id on a platform")
+            .takes(json::<InstallProperties>())
+            .gives(201, hal::<Release>())
+            .refuses([400, 409, 413, 415])
+            .as_written(),
+        delete("deletePackage", "/{name}", packages::delete)
+            .says("Deletes all versions of a package")
+            .gives(200, nothing())
+            .refuses([400, 409])
             .as_written(),
     ];
     let releases = [
@@ -121,6 +132,11 @@ pub(super) fn routes() -> Routes {
             .as_written(),
         delete("deleteRelease", "/{name}", releases::delete)
             .says("Takes a release off its platform")
+            .gives(200, hal::<Release>())
+            .refuses([400, 404, 409])
+            .as_written(),
+        delete("deleteReleaseWithPackage", "/{name}/package", releases::delete_with_package)
+            .says("Takes a release off its platform and deletes the package it was made of")
             .gives(200, hal::<Release>())
             .refuses([400, 404, 409])
             .as_written(),

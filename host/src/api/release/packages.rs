@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::{
     Extension,
     body::Bytes,
-    extract::{Request, State},
+    extract::{Path, Request, State, rejection::PathRejection},
     http::StatusCode,
+    response::IntoResponse,
 };
 use serde::Deserialize;
 
@@ -20,8 +21,8 @@ use crate::{
     authz::{self, Caller, Label, Target},
     error::Error,
     release::{
-        install,
-        model::{InstallRequest, stated},
+        delete_package, install,
+        model::{InstallProperties, InstallRequest, stated},
         package::TEXT_CHARS_MAX,
         upload::{self, UploadRequest},
     },
@@ -96,6 +97,50 @@ pub(super) async fn install(
     let permit = authz::authorize(&app, &caller, "release:install", target).await?;
     let release = install::install(&app, permit, request).await?;
     view.item(StatusCode::CREATED, &release, &[links::STATUS])
+}
+
+/// `POST /api/package/install/{id}`: the same with the package of that id.
+pub(super) async fn install_by_id(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    view: View,
+    id: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Answer {
+    let Path(id) = id.map_err(|it| Failure::path(it.body_text()))?;
+    let id: i64 = id.trim().parse().map_err(|_| {
+        Failure::path(format!("the id of a package is a whole number, and `{id}` is not"))
+    })?;
+    // No package has an id below 1.
+    let id = u64::try_from(id).unwrap_or_default();
+    let bytes = body::read(request, "body", app.config.limits.json_bytes_max).await?;
+    let properties: InstallProperties = body::parse(&bytes)?;
+    let package_identifier = install::identifier_of(&app, id).await?;
+    let install_properties = Some(properties.clone());
+    let target = release(&InstallRequest { package_identifier, install_properties })?;
+    let permit = authz::authorize(&app, &caller, "release:install", target).await?;
+    let release = install::install_by_id(&app, permit, id, properties).await?;
+    view.item(StatusCode::CREATED, &release, &[links::STATUS])
+}
+
+/// `DELETE /api/package/{name}`: deletes all versions of a package.
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    name: Result<Path<String>, PathRejection>,
+) -> Answer {
+    let Path(name) = name.map_err(|it| Failure::path(it.body_text()))?;
+    short("name", Some(&name))?;
+    let target = Target {
+        kind: "package".to_owned(),
+        namespace: String::new(),
+        name: name.clone(),
+        version: None,
+        labels: Vec::new(),
+    };
+    let permit = authz::authorize(&app, &caller, "package:delete", target).await?;
+    delete_package::delete_package(&app, permit, &name).await?;
+    Ok(StatusCode::OK.into_response())
 }
 
 /// The release that is asked for, named as it will be: the policy judges what is

@@ -92,6 +92,23 @@ pub(super) async fn delete(
     view.item(StatusCode::OK, &release, &[links::STATUS])
 }
 
+/// `DELETE /api/release/{name}/package`: the same, and deletes the package that it was
+/// made of, in all versions.
+pub(super) async fn delete_with_package(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    view: View,
+    name: Part<String>,
+) -> Answer {
+    let name = name_of(name)?;
+    let permit = authz::authorize(&app, &caller, "release:delete", target(&name, None)).await?;
+    let package = delete::package_of(&app, &permit, &name).await?;
+    let target = Target { kind: "package".to_owned(), ..target(&package, None) };
+    let of_package = authz::authorize(&app, &caller, "package:delete", target).await?;
+    let release = delete::delete_with_package(&app, permit, of_package, &name).await?;
+    view.item(StatusCode::OK, &release, &[links::STATUS])
+}
+
 async fn listed(app: Arc<App>, caller: &Arc<Caller>, view: View, part: String) -> Answer {
     let permit = authz::authorize(&app, caller, "release:list", target("", None)).await?;
     let (first, next) = status::list(&app, &permit, &part, None).await?;

@@ -7,10 +7,16 @@ use crate::release::{check::conflict, model::stated};
 pub(super) struct Wanted {
     pub(super) release: String,
     pub(super) platform: String,
-    pub(super) package: String,
-    /// The newest where there is none.
-    pub(super) version: Option<String>,
+    pub(super) package: Meant,
     pub(super) config_values: ConfigValues,
+}
+
+/// Which package is meant.
+pub(super) enum Meant {
+    /// That of a name and a version; the newest where there is none.
+    Named(String, Option<String>),
+    /// That of an id.
+    Id(u64),
 }
 
 impl Wanted {
@@ -23,20 +29,45 @@ impl Wanted {
         let identifier =
             identifier.ok_or_else(|| conflict("Package identifier must not be null"))?;
         let PackageIdentifier { package_name, package_version, .. } = identifier;
+        let package = || {
+            let name = stated(package_name.as_deref())
+                .ok_or_else(|| conflict("Package name must not be empty"))?;
+            Ok(Meant::Named(name, stated(package_version.as_deref())))
+        };
+        Wanted::of(properties, package)
+    }
+
+    /// The same where the package is known by its id.
+    pub(super) fn of_id(id: u64, properties: &InstallProperties) -> Result<Wanted> {
+        Wanted::of(properties, || Ok(Meant::Id(id)))
+    }
+
+    fn of(
+        properties: &InstallProperties,
+        package: impl FnOnce() -> Result<Meant>,
+    ) -> Result<Wanted> {
         let InstallProperties { release_name, platform_name, config_values } = properties;
         let release = stated(release_name.as_deref())
             .ok_or_else(|| conflict("Release name must not be empty"))?;
         let wanted = Wanted {
             platform: stated(platform_name.as_deref())
                 .ok_or_else(|| conflict("Platform name must not be empty"))?,
-            package: stated(package_name.as_deref())
-                .ok_or_else(|| conflict("Package name must not be empty"))?,
-            version: stated(package_version.as_deref()),
+            package: package()?,
             config_values: config_values.clone().unwrap_or_default(),
             release,
         };
         check::name("Release name", &wanted.release)?;
         Ok(wanted)
+    }
+
+    /// The package that is meant.
+    pub(super) async fn package(&self, app: &App, permit: &Permit) -> Result<PackageRow> {
+        match &self.package {
+            Meant::Named(name, version) => {
+                package::find(app, &permit.caller, name, version.as_deref()).await
+            }
+            Meant::Id(id) => package::find_by_id(app, &permit.caller, *id).await,
+        }
     }
 }
 

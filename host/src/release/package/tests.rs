@@ -27,7 +27,7 @@ fn message(files: &[(&str, &str)]) -> String {
 }
 
 fn metadata(text: &str) -> Result<PackageMetadata> {
-    parse_metadata("log-1.0.0/package.yml", text)
+    metadata::parse("`log-1.0.0/package.yml` in the package", text)
 }
 
 #[test]
@@ -163,6 +163,31 @@ fn metadata_that_is_none_is_refused() {
     assert!(message("!!javax.script.ScriptEngineManager []").contains("is not known here"));
     let long = format!("name: {}\nversion: 1", "n".repeat(256));
     assert!(message(&long).contains("longer than 255"));
+}
+
+#[test]
+fn what_escape_made_of_a_release_is_read() {
+    let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut builder = ::tar::Builder::new(gzip);
+    for (path, text) in [
+        ("log-v1.0.0/escape.json", "{}"),
+        ("log-v1.0.0/package.yml", PACKAGE),
+        ("log-v1.0.0/templates/log.yml", "a: 1"),
+        ("log-v1.0.0/packages/x/package.yml", "name: x\nversion: 1"),
+    ] {
+        let mut header = ::tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, path, text.as_bytes()).unwrap();
+    }
+    let bytes = builder.into_inner().unwrap().finish().unwrap();
+    let roots = ["log-1.0.0/".to_owned(), "log-v1.0.0/".to_owned()];
+
+    let package = unpack(&bytes, 1 << 20, &roots).unwrap();
+
+    assert_eq!(package.metadata.name, "log");
+    assert_eq!((package.templates.len(), package.dependencies.len()), (1, 1));
+    assert!(unzip(&bytes, 1 << 20, "log-v1.0.0/").is_err(), "only of the inventory");
 }
 
 #[test]

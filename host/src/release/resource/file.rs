@@ -7,7 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use futures::{StreamExt, TryStreamExt};
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use rustix::fs::OFlags;
 use tokio_util::io::ReaderStream;
 
@@ -20,12 +21,19 @@ use crate::{
 /// Reads a file into the blob store.
 pub(super) async fn fetch(app: &App, location: &str) -> Result<Stored> {
     let path = path_of(location)?;
-    let roots = app.config.resources.file_roots.clone();
+    let chunks = read_below(path, app.config.resources.file_roots.clone()).await?;
+    app.blobs.put(chunks, app.config.limits.package_bytes_max).await
+}
+
+/// Reads a file that really lies below one of these folders.
+pub(in crate::release) async fn read_below(
+    path: PathBuf,
+    roots: Vec<PathBuf>,
+) -> Result<BoxStream<'static, Result<Bytes>>> {
     let opened = tokio::task::spawn_blocking(move || open(&path, &roots)).await;
     let file = opened.map_err(|it| Error::Internal(it.to_string()))??;
     let chunks = ReaderStream::with_capacity(tokio::fs::File::from_std(file), 256 << 10);
-    let chunks = chunks.map_err(|it| Error::store("reading a resource", it)).boxed();
-    app.blobs.put(chunks, app.config.limits.package_bytes_max).await
+    Ok(chunks.map_err(|it| Error::store("reading a resource", it)).boxed())
 }
 
 fn path_of(location: &str) -> Result<PathBuf> {

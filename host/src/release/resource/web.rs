@@ -2,7 +2,8 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use futures::{StreamExt, TryStreamExt};
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
@@ -18,6 +19,13 @@ const REDIRECTS_MAX: usize = 5;
 const TIME_MAX: Duration = Duration::from_secs(600);
 /// Without a byte.
 const IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// Who asks, where a server wants to know.
+#[derive(Clone)]
+pub(in crate::release) struct Login {
+    pub(in crate::release) username: String,
+    pub(in crate::release) password: String,
+}
 
 /// Fetches a URL into the blob store.
 pub(super) async fn fetch(app: &App, location: &str) -> Result<Stored> {
@@ -57,17 +65,46 @@ pub(super) async fn text(app: &App, location: &str, trusted: bool) -> Result<Opt
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
+/// Reads a URL of an operator's own choice, as the user that the settings name for it:
+/// it may be at any address, but not lead to any.
+pub(in crate::release) async fn read_own(
+    app: &App,
+    location: &str,
+    login: Option<&Login>,
+    deadline: Instant,
+    limit_bytes: u64,
+) -> Result<BoxStream<'static, Result<Bytes>>> {
+    let response = get_as(app, location, true, login, deadline).await?;
+    if response.content_length().is_some_and(|it| it > limit_bytes) {
+        return Err(Error::TooLarge { what: "resource", limit_bytes });
+    }
+    Ok(response.bytes_stream().map_err(|it| failed(&it.without_url())).boxed())
+}
+
 async fn get(
     app: &App,
     location: &str,
     trusted: bool,
     deadline: Instant,
 ) -> Result<reqwest::Response> {
+    get_as(app, location, trusted, None, deadline).await
+}
+
+async fn get_as(
+    app: &App,
+    location: &str,
+    trusted: bool,
+    login: Option<&Login>,
+    deadline: Instant,
+) -> Result<reqwest::Response> {
     let private = address::networks(&app.config.resources.http_private)?;
     let mut url = address::parse(location).map_err(refused)?;
+    let home = url.origin();
     for hop in 0..=REDIRECTS_MAX {
         let allowed = |it: IpAddr| (trusted && hop == 0) || address::allowed(it, &private);
-        let response = send(&url, deadline, allowed).await?;
+        // A password is for whom it was given, and for nobody that they send us to.
+        let login = login.filter(|_| url.origin() == home);
+        let response = send(&url, login, deadline, allowed).await?;
         if !response.status().is_redirection() {
             return match response.status().as_u16() {
                 200..=299 => Ok(response),
@@ -82,6 +119,7 @@ async fn get(
 
 async fn send(
     url: &Url,
+    login: Option<&Login>,
     deadline: Instant,
     allowed: impl Fn(IpAddr) -> bool,
 ) -> Result<reqwest::Response> {
@@ -97,7 +135,11 @@ async fn send(
         .resolve_to_addrs(url.host_str().unwrap_or_default(), &addresses)
         .build()
         .map_err(|it| failed(&it))?;
-    let sent = timeout_at(deadline, client.get(url.clone()).send()).await.map_err(|_| late())?;
+    let mut request = client.get(url.clone());
+    if let Some(Login { username, password }) = login {
+        request = request.basic_auth(username, Some(password));
+    }
+    let sent = timeout_at(deadline, request.send()).await.map_err(|_| late())?;
     sent.map_err(|it| failed(&it.without_url()))
 }
 
@@ -166,7 +208,7 @@ mod tests {
     async fn an_address_of_the_inside_is_not_told() {
         let url = address::parse("http://localhost:1/x").unwrap();
         let deadline = Instant::now() + IDLE_MAX;
-        let error = send(&url, deadline, address::is_public).await.unwrap_err().to_string();
+        let error = send(&url, None, deadline, address::is_public).await.unwrap_err().to_string();
         assert!(error.contains("resources.http_private"), "{error}");
         assert!(!error.contains("127.0.0.1") && !error.contains("::1"), "{error}");
     }

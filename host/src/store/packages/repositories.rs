@@ -49,6 +49,9 @@ pub struct Repository {
     /// Rises with each package that comes, changes or goes.
     #[serde(default)]
     pub changes: u64,
+    /// How many packages it has.
+    #[serde(default)]
+    pub packages: u64,
     /// Whether it is on its way out, with its packages.
     #[serde(default)]
     pub leaving: bool,
@@ -152,11 +155,12 @@ pub fn repository_left(change: &mut (impl Change + ?Sized), name: &str) {
     change.delete(REPOSITORIES, &key(&[name]));
 }
 
-/// Notes that a package of a repository has come, changed or gone.
-pub(super) fn changed(change: &mut (impl Change + ?Sized), name: &str) -> Result<()> {
+/// Notes that a package of a repository has come, changed or gone: it has `more`.
+pub(super) fn changed(change: &mut (impl Change + ?Sized), name: &str, more: i64) -> Result<()> {
     let row = key(&[name]);
     if let Some(mut repository) = record::<Repository>(change, REPOSITORIES, &row)? {
         repository.changes += 1;
+        repository.packages = repository.packages.saturating_add_signed(more);
         keep(change, REPOSITORIES, &row, &repository);
     }
     Ok(())
@@ -167,8 +171,9 @@ fn follow(change: &mut (impl Change + ?Sized), wanted: &Repository) -> Result<()
     let Some(kept) = record::<Repository>(change, REPOSITORIES, &row)? else {
         return repository_insert(change, wanted.clone()).map(drop);
     };
-    let Repository { id, object_version, changes, .. } = kept;
-    let now = Repository { id, object_version, changes, leaving: false, ..wanted.clone() };
+    let Repository { id, object_version, changes, packages, .. } = kept;
+    let leaving = false;
+    let now = Repository { id, object_version, changes, packages, leaving, ..wanted.clone() };
     if now == kept {
         return Ok(());
     }
