@@ -120,6 +120,17 @@ pub async fn authorize(
     Err(error)
 }
 
+/// The target that a release is, or a version of one.
+pub(crate) fn release_target(name: &str, version: Option<u32>) -> Target {
+    Target {
+        kind: "release".to_owned(),
+        namespace: String::new(),
+        name: name.to_owned(),
+        version: version.map(|it| it.to_string()),
+        labels: Vec::new(),
+    }
+}
+
 /// What the before-hooks are asked.
 struct Asked<'a> {
     action: &'a str,

@@ -40,6 +40,8 @@ pub enum Error {
     Conflict(String),
     /// It is needed, or not ours to delete; the sentence says so.
     Undeletable(String),
+    /// There is nothing to do: what is asked for is there already; the sentence says so.
+    Unchanged(String),
     /// The thing is not as the caller expects it to be; the sentence says so.
     Outdated(String),
     /// The policy said no; the sentence may be shown.
@@ -93,6 +95,7 @@ impl fmt::Display for Error {
             Error::Invalid { message, .. }
             | Error::Conflict(message)
             | Error::Undeletable(message)
+            | Error::Unchanged(message)
             | Error::Outdated(message) => f.write_str(message),
             Error::NotFound { what, name } => write!(f, "{what} `{name}` does not exist"),
             Error::AlreadyExists { what, name } => write!(f, "{what} `{name}` already exists"),

@@ -22,7 +22,10 @@
 use std::io::{Cursor, Write};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use chandlery::plugins::{Binding, Kind, shipped::shipped};
+use chandlery::{
+    config::Config,
+    plugins::{Binding, Kind, shipped::shipped},
+};
 use serde_json::{Value, json};
 use zip::{ZipWriter, write::SimpleFileOptions};
 
@@ -87,9 +90,17 @@ impl DryRun {
 
     /// The same with these plugins, of which one is `deployer-dry-run`.
     pub async fn host_with(&self, bindings: Vec<Binding>) -> Host {
+        self.host_set(bindings, |_| {}).await
+    }
+
+    /// The same with other settings. Unless they say otherwise, what is new is looked at
+    /// every 20 ms.
+    pub async fn host_set(&self, bindings: Vec<Binding>, change: impl FnOnce(&mut Config)) -> Host {
         let account = if self.account.is_null() { json!({}) } else { self.account.clone() };
         let host = Host::builder().plugins(bindings).config(|config| {
             config.platforms.insert("dry-run".to_owned(), [("default".to_owned(), account)].into());
+            config.releases.health_check_ms = 20;
+            change(config);
         });
         let host = host.start().await;
         for version in VERSIONS {

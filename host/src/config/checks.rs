@@ -27,6 +27,7 @@ pub(super) fn check(config: &Config) -> Result<()> {
     at_least("timeouts.idle_ms", timeouts.idle_ms, 1)?;
     at_least("timeouts.body_ms", timeouts.body_ms, 1)?;
     at_least("timeouts.write_ms", timeouts.write_ms, 1)?;
+    at_least("releases.health_check_ms", config.releases.health_check_ms, 10)?;
 
     for (index, host) in config.allowed_hosts.iter().enumerate() {
         allowed_host(&format!("allowed_hosts.{index}"), host)?;

@@ -60,6 +60,8 @@ pub struct Config {
     pub plugins: Vec<PluginConfig>,
     /// Platforms to install releases on: kind → account name → the account's settings.
     pub platforms: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
+    /// How releases are upgraded and rolled back.
+    pub releases: Releases,
     /// Where resources of applications may come from.
     pub resources: Resources,
     /// Where packages come from, besides the repository `local`, by name.
@@ -154,6 +156,33 @@ pub struct PluginConfig {
     pub limits: crate::plugins::Limits,
 }
 
+/// How releases are upgraded and rolled back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Releases {
+    /// How long between two looks at whether a new version is healthy, in milliseconds.
+    pub health_check_ms: u64,
+    /// How long it may take to be healthy where the request does not say, in
+    /// milliseconds.
+    pub health_timeout_ms: u64,
+    /// What becomes of the values of the version before, in an upgrade that has values of
+    /// its own: `added` under these, or `replaced` by them.
+    pub upgrade_values: CarriedValues,
+    /// What becomes of them in a rollback: `replaced`, so that exactly what was there
+    /// comes back, or `added` under those that come back.
+    pub rollback_values: CarriedValues,
+}
+
+/// What becomes of the values of the version before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CarriedValues {
+    /// They lie under the new ones.
+    Added,
+    /// They are gone.
+    Replaced,
+}
+
 /// Where resources of applications may come from.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -183,6 +212,7 @@ impl Default for Config {
             web_hook: String::new(),
             plugins: Vec::new(),
             platforms: BTreeMap::new(),
+            releases: Releases::default(),
             resources: Resources::default(),
             repositories: BTreeMap::new(),
             repository_refresh_ms: 600_000,
@@ -213,6 +243,17 @@ impl Default for Timeouts {
             body_ms: 5_000,
             write_ms: 30_000,
             drain_ms: 30_000,
+        }
+    }
+}
+
+impl Default for Releases {
+    fn default() -> Self {
+        Releases {
+            health_check_ms: 1_000,
+            health_timeout_ms: 300_000,
+            upgrade_values: CarriedValues::Added,
+            rollback_values: CarriedValues::Replaced,
         }
     }
 }

@@ -5,7 +5,8 @@ use crate::error::{Error, Result};
 
 /// The group and the app's name become one name on the platform.
 const APPLICATIONS_MAX: usize = 200;
-const COUNT_MAX: u32 = 100;
+/// Instances of an application.
+pub(super) const COUNT_MAX: u32 = 100;
 
 /// Names end up in URLs, in folders' names and on platforms.
 pub(super) fn name(what: &str, name: &str) -> Result<()> {

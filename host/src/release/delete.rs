@@ -8,22 +8,22 @@ use std::sync::Arc;
 use super::{
     compose::shown,
     delete_package,
-    engine::{ATTEMPTS_MAX, Working, advance, blob_owner, may_still_run, undeploy},
+    engine::{ATTEMPTS_MAX, Working, blob_owner, may_still_run},
     model::{PackageMetadata, Release, StatusCode},
     status::unknown,
-    steps::{asked, stopping},
+    steps::{Part, asked, take_off},
 };
 use crate::{
     app::App,
-    authz::{Permit, Target},
+    authz::{Permit, release_target},
     clock::now_ms,
     error::{Error, Result},
     store::{
         Change, View, blob_refs,
-        operations::{self, Kind, Operation, Phase, Step, StepState},
+        operations::{self, Kind, Operation, Phase, Step},
         outbox::{self, Announcement},
         packages,
-        releases::{self, DeployedApp, ReleaseRow},
+        releases::{self, ReleaseRow},
     },
 };
 
@@ -61,6 +61,7 @@ async fn delete_and(
     of_package: Option<Permit>,
 ) -> Result<Release> {
     let (app, name) = (app.clone(), name.to_owned());
+    app.engine.free(&app, &name, Kind::Delete).await?;
     let seat = app.engine.seat(0)?;
     let work = async move {
         let _seat = seat;
@@ -162,15 +163,7 @@ fn deployed(view: &(impl View + ?Sized), name: &str) -> Result<ReleaseRow> {
 }
 
 fn record(permit: &Permit, row: &ReleaseRow) -> Operation {
-    let step = |it: &DeployedApp| Step {
-        app: None,
-        name: it.name.clone(),
-        state: StepState::Planned,
-        handle: Some(it.handle.clone()),
-        deployment_id: it.deployment_id.clone(),
-        message: None,
-    };
-    let steps = row.apps.iter().map(step).collect();
+    let steps = row.apps.iter().map(Step::of_deployed).collect();
     Operation::new(uuid::Uuid::new_v4().to_string(), Kind::Delete, asked(permit), row, steps)
 }
 
@@ -186,36 +179,7 @@ pub(super) enum Ended {
 /// the operation.
 pub(super) async fn go_on(app: &Arc<App>, mut operation: Operation) -> Result<Ended> {
     operation.attempts += 1;
-    let mut again: Vec<String> = Vec::new();
-    for index in 0..operation.steps.len() {
-        if operation.steps[index].state == StepState::Done {
-            continue;
-        }
-        if app.engine.is_stopping() {
-            return Err(stopping());
-        }
-        operation.steps[index].state = StepState::Begun;
-        operation = advance(app, &operation).await?;
-        let undeployed = undeploy(app, &operation, index).await;
-        let release = operation.release.clone();
-        let step = &mut operation.steps[index];
-        match undeployed {
-            Ok(()) => {
-                step.state = StepState::Done;
-                step.message = None;
-            }
-            Err(trouble) => {
-                let why = trouble.error.to_string();
-                tracing::warn!(release, app = step.name, error = why, "not undeployed");
-                match trouble.passes {
-                    true => again.push(format!("{}: {why}", step.name)),
-                    false => step.state = StepState::Done,
-                }
-                step.message = Some(why);
-            }
-        }
-        operation = advance(app, &operation).await?;
-    }
+    let again = take_off(app, &mut operation, Part::Steps).await?;
     if !again.is_empty() && operation.attempts < ATTEMPTS_MAX {
         app.engine.rest(&operation);
         return Ok(Ended::NotYet(format!(
@@ -261,18 +225,13 @@ async fn finish(app: &App, mut operation: Operation) -> Result<Release> {
         outbox::announce(change, &told)
     });
     kept.await?;
+    app.engine.changed(&row.release.name);
     Ok(row.release)
 }
 
 // Made from the record, not from a permit: it may be another server that ends it.
 fn announcement(app: &App, operation: &Operation, row: &ReleaseRow) -> Announcement {
-    let target = Target {
-        kind: "release".into(),
-        namespace: String::new(),
-        name: row.release.name.clone(),
-        version: Some(row.release.version.to_string()),
-        labels: Vec::new(),
-    };
+    let target = release_target(&row.release.name, Some(row.release.version));
     let actor = operation.asked.principal.clone();
     let object = Some(shown(&row.release));
     Announcement::new(&app.plugins.set(), "release:delete", target, actor, object)

@@ -1,19 +1,20 @@
 //! Brings operations on releases to their end, whatever happens in between.
 //!
 //! Each step is written down before it is taken and after. What an earlier server
-//! left open is taken up within seconds of the start: an install is undone, a
-//! deletion is finished. A release never stays in between, and its stored platform
+//! left open is taken up within seconds of the start: an install is undone, and so is an
+//! upgrade that nobody was told of yet; one that waits goes on waiting, and a deletion
+//! and a scaling are finished. A release never stays in between, and its stored platform
 //! status is kept fresh for lists.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep, timeout},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +22,7 @@ use super::{
     delete,
     model::StatusCode,
     platform::{self, Platform},
-    status, steps,
+    scale, status, steps, upgrade,
 };
 use crate::{
     app::App,
@@ -29,7 +30,7 @@ use crate::{
     error::{Error, Result},
     plugins::types::PluginError,
     store::{
-        operations::{self, Kind, Operation},
+        operations::{self, Kind, Operation, Phase},
         releases::{self, ReleaseRow},
     },
 };
@@ -59,6 +60,11 @@ const SEATS: u32 = 16;
 /// One that reads a package takes a seat for each such part of it.
 const SEAT_BYTES: u64 = 16 << 20;
 
+/// How long a request waits for the end of an operation whose outcome is known.
+const TIDYING_MAX: Duration = Duration::from_secs(30);
+/// From so many on, signals that nobody waits for are looked for and forgotten.
+const SIGNALS_LEAST: usize = 64;
+
 /// What this server is working on.
 pub struct Engine {
     asked: Arc<Semaphore>,
@@ -69,6 +75,8 @@ pub struct Engine {
     resting: Mutex<BTreeMap<String, Instant>>,
     /// Young releases, and when they were made.
     young: Mutex<BTreeMap<(String, u32), u64>>,
+    /// Who waits for something to become of a release, by its name.
+    signals: Mutex<HashMap<String, Weak<Notify>>>,
     stopping: CancellationToken,
 }
 
@@ -87,6 +95,7 @@ impl Default for Engine {
             working: Mutex::default(),
             resting: Mutex::default(),
             young: Mutex::default(),
+            signals: Mutex::default(),
             stopping: CancellationToken::new(),
         }
     }
@@ -106,6 +115,77 @@ impl Engine {
     /// Whether it has been told to stop: no further step is begun.
     pub fn is_stopping(&self) -> bool {
         self.stopping.is_cancelled()
+    }
+
+    /// Ends when it has been told to stop.
+    pub(super) async fn stopped(&self) {
+        self.stopping.cancelled().await;
+    }
+
+    /// Waits for a seat among those that are taken up again.
+    pub(super) async fn seat_again(&self) -> Option<OwnedSemaphorePermit> {
+        self.again.clone().acquire_owned().await.ok()
+    }
+
+    /// Is notified whenever an operation on that release ends or is cancelled. Take
+    /// it, and begin to listen, before looking at the store.
+    pub fn signal(&self, release: &str) -> Arc<Notify> {
+        let mut signals = lock(&self.signals);
+        if signals.len() >= SIGNALS_LEAST {
+            signals.retain(|_, it| it.strong_count() > 0);
+        }
+        if let Some(known) = signals.get(release).and_then(Weak::upgrade) {
+            return known;
+        }
+        let signal = Arc::new(Notify::new());
+        signals.insert(release.to_owned(), Arc::downgrade(&signal));
+        signal
+    }
+
+    /// Wakes those who wait for something to become of a release.
+    pub(super) fn changed(&self, release: &str) {
+        let known = lock(&self.signals).get(release).and_then(Weak::upgrade);
+        if let Some(signal) = known {
+            signal.notify_waiters();
+        }
+    }
+
+    /// Waits until nobody works on a release, at most until `until`. Gives the operation
+    /// that still holds it then.
+    pub async fn wait_until_free(
+        &self,
+        app: &App,
+        release: &str,
+        until: Instant,
+    ) -> Result<Option<Operation>> {
+        let signal = self.signal(release);
+        loop {
+            let changed = signal.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let name = release.to_owned();
+            let held = app.store.read(move |view| operations::open_of(view, &name)).await?;
+            if held.is_none() {
+                return Ok(None);
+            }
+            if timeout_at(until, changed).await.is_err() {
+                return Ok(held);
+            }
+        }
+    }
+
+    /// Refuses what meets another operation. One whose outcome was told already has
+    /// only to tidy up: whoever saw it and goes on waits for that a moment.
+    pub(super) async fn free(&self, app: &App, release: &str, wanted: Kind) -> Result<()> {
+        let name = release.to_owned();
+        let held = app.store.read(move |view| operations::open_of(view, &name)).await?;
+        let held = match held {
+            Some(it) if it.is_decided() => {
+                self.wait_until_free(app, release, Instant::now() + TIDYING_MAX).await?
+            }
+            held => held,
+        };
+        held.map_or(Ok(()), |it| Err(operations::busy(wanted, &it)))
     }
 
     /// Leaves an operation alone for a while after an attempt that did not end it.
@@ -196,8 +276,15 @@ async fn take_up(app: &Arc<App>) -> Result<()> {
             if app.engine.is_resting(&operation.id) {
                 continue;
             }
-            // The next round takes up what there is no seat for now.
-            let Ok(seat) = app.engine.again.clone().try_acquire_owned() else { return Ok(()) };
+            // What only watches needs no seat, and for the rest the next round takes up
+            // what there is none for now.
+            let seat = match operation.phase {
+                Phase::Waiting | Phase::Retiring => None,
+                _ => match app.engine.again.clone().try_acquire_owned() {
+                    Ok(seat) => Some(seat),
+                    Err(_) => return Ok(()),
+                },
+            };
             let Some(working) = Working::on(app, &operation.id) else { continue };
             let app = app.clone();
             tokio::spawn(async move {
@@ -220,11 +307,15 @@ async fn go_on(app: &Arc<App>, _working: Working, id: &str, release: &str) {
     };
     tracing::info!(operation = id, release, kind = ?operation.kind, "an operation is taken up again");
     let ended = match operation.kind {
-        Kind::Install => {
+        Kind::Upgrade | Kind::Rollback if operation.source.is_some() => {
+            upgrade::go_on(app, operation).await
+        }
+        Kind::Install | Kind::Upgrade | Kind::Rollback => {
             let why = "the server ended before it was complete";
             let why = operation.message.clone().unwrap_or_else(|| why.to_owned());
             steps::undo(app, operation, why).await
         }
+        Kind::Scale => scale::go_on(app, operation).await.map(|_| ()),
         Kind::Delete => delete::go_on(app, operation).await.map(|_| ()),
     };
     if let Err(error) = ended {
@@ -276,11 +367,10 @@ impl From<Error> for Trouble {
 pub(super) async fn undeploy(
     app: &App,
     operation: &Operation,
-    index: usize,
+    handle: &str,
 ) -> Result<(), Trouble> {
     let platform = platform::find(app, &operation.platform)?;
     let deployer = platform.deployer_in(&app.plugins.set())?;
-    let handle = operation.steps[index].handle.as_deref().unwrap_or_default();
     let scope = platform.scope(&operation.id);
     let undeployed = deployer.undeploy(&scope, handle, UNDEPLOY_MAX).await?;
     undeployed.map(|_| ()).map_err(|it| Trouble::of(&platform, it))
@@ -299,7 +389,7 @@ pub(super) fn may_still_run(operation: &Operation, left: &[&str]) -> Option<Stri
 
 /// Whose an application's bytes are, in the blobs' list of references.
 pub(super) fn blob_owner(operation: &Operation, app: &str) -> String {
-    format!("release/{}/{}/{app}", operation.release, operation.version)
+    releases::blob_owner(&operation.release, operation.version, app)
 }
 
 async fn refresh(app: &App, all: bool) -> Result<()> {

@@ -49,7 +49,8 @@ pub async fn install(app: &Arc<App>, permit: Permit, request: InstallRequest) ->
 
 async fn install_wanted(app: &Arc<App>, permit: Permit, wanted: Wanted) -> Result<Release> {
     let app = app.clone();
-    name_is_free(&app, &wanted.release).await?;
+    app.engine.free(&app, &wanted.release, Kind::Install).await?;
+    name_is_free(&app, &wanted.release, Kind::Install).await?;
     let package = wanted.package(&app, &permit).await?;
     let seat = app.engine.seat(package.size_bytes)?;
     let work = async move {
@@ -85,7 +86,7 @@ pub async fn install_by_id(
 /// What [`install`] would do, without doing it: same checks, same hooks, nothing kept.
 pub async fn plan(app: &App, permit: &Permit, request: InstallRequest) -> Result<Composition> {
     let wanted = Wanted::read(&request)?;
-    name_is_free(app, &wanted.release).await?;
+    name_is_free(app, &wanted.release, Kind::Install).await?;
     let package = wanted.package(app, permit).await?;
     let ask = Ask { action: Kind::Install.action(), is_trial: true, previous: None };
     let (composition, _) = composed(app, permit, wanted, package, ask).await?;
@@ -132,7 +133,7 @@ pub(super) async fn put_on_platform(
     let _working = Working::on(app, &operation.id);
     let begun = operation.clone();
     let claim = app.store.write_unaudited(move |change| {
-        name_is_free_in(change, &begun.release)?;
+        name_is_free_in(change, &begun.release, kind)?;
         releases::is_next(change, &begun.release, begun.version)?;
         operations::begin(change, &begun)
     });
@@ -178,14 +179,15 @@ async fn finish(
         outbox::announce(change, &told)
     });
     kept.await?;
+    app.engine.changed(&row.release.name);
     app.engine.follow(&row);
     Ok(row.release)
 }
 
 /// Refuses a name that is held by an operation or by a release that is not deleted.
-fn name_is_free_in(view: &(impl View + ?Sized), name: &str) -> Result<()> {
+fn name_is_free_in(view: &(impl View + ?Sized), name: &str, wanted: Kind) -> Result<()> {
     if let Some(held) = operations::open_of(view, name)? {
-        return Err(operations::busy(Kind::Install, &held));
+        return Err(operations::busy(wanted, &held));
     }
     match releases::latest_not_failed(view, name)? {
         Some(it) if it.status() != StatusCode::Deleted => Err(conflict(&format!(
@@ -196,7 +198,7 @@ fn name_is_free_in(view: &(impl View + ?Sized), name: &str) -> Result<()> {
 }
 
 /// The same, over what is stored now.
-async fn name_is_free(app: &App, name: &str) -> Result<()> {
+async fn name_is_free(app: &App, name: &str, wanted: Kind) -> Result<()> {
     let name = name.to_owned();
-    app.store.read(move |view| name_is_free_in(view, &name)).await
+    app.store.read(move |view| name_is_free_in(view, &name, wanted)).await
 }

@@ -4,14 +4,16 @@
 //! [`package`], its values are merged by [`values`] and rendered by [`render`]
 //! through the renderer in force; [`manifest`] reads what came out, and [`compose`] does
 //! all of that for one version of a release without keeping anything. [`difference`]
-//! tells what differs between two, application by application. [`install`] and
-//! [`delete`] are durable operations that [`engine`] brings to their end;
+//! tells what differs between two, application by application. [`install`],
+//! [`upgrade`], [`rollback`], [`scale`] and [`delete`] are durable operations that
+//! [`engine`] brings to their end, and [`cancel`] ends one that waits;
 //! [`repositories`] are where packages come from besides uploads; [`resource`] fetches
 //! what is to run, [`platform`] says where, [`status`] how it is, [`logs`] what it wrote,
 //! and [`actuator`] passes requests on to it. [`model`] holds what the API shows.
 
 pub mod actuator;
 pub mod archive;
+pub mod cancel;
 mod check;
 pub mod compose;
 pub mod delete;
@@ -28,8 +30,11 @@ pub mod platform;
 pub mod render;
 pub mod repositories;
 pub mod resource;
+pub mod rollback;
+pub mod scale;
 pub mod status;
 mod steps;
+pub mod upgrade;
 pub mod upload;
 pub mod values;
 pub mod yaml;

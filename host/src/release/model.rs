@@ -196,6 +196,90 @@ pub struct InstallRequest {
     pub install_properties: Option<InstallProperties>,
 }
 
+/// How to upgrade it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UpgradeProperties {
+    /// The release.
+    pub release_name: Option<String>,
+    /// Values over the package's own and, unless the settings say otherwise, over those
+    /// of the version before.
+    #[serde(deserialize_with = "object")]
+    pub config_values: Option<ConfigValues>,
+}
+
+/// A request to put another version in the place of a release.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UpgradeRequest {
+    /// Which package.
+    #[serde(deserialize_with = "object")]
+    pub package_identifier: Option<PackageIdentifier>,
+    /// How.
+    #[serde(deserialize_with = "object")]
+    pub upgrade_properties: Option<UpgradeProperties>,
+    /// How long its applications may take to be healthy, in milliseconds.
+    pub timeout: Option<i64>,
+    /// Whether applications are started anew although they do not differ.
+    pub force: Option<bool>,
+    /// With `force`, only these besides those that differ; all where there are none.
+    pub app_names: Option<Vec<String>>,
+}
+
+/// A request to bring an earlier version back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RollbackRequest {
+    /// The release.
+    pub release_name: Option<String>,
+    /// The version that comes back; 0 is the one before.
+    pub version: Option<i64>,
+    /// How long its applications may take to be healthy, in milliseconds.
+    pub timeout: Option<i64>,
+}
+
+impl Default for RollbackRequest {
+    // What is left out is 0, and only a null is nothing: so the original has it.
+    fn default() -> Self {
+        RollbackRequest { release_name: None, version: Some(0), timeout: None }
+    }
+}
+
+/// A request to change how many instances run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ScaleRequest {
+    /// Which applications.
+    pub scale: Option<Vec<ScaleItem>>,
+}
+
+/// How many instances of one application.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ScaleItem {
+    /// The application.
+    pub name: Option<String>,
+    /// Its instances.
+    pub count: Option<i64>,
+    /// For the deployer; carried, not looked at yet.
+    pub properties: Option<Map<String, Value>>,
+}
+
+/// A request to cancel what waits to be healthy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CancelRequest {
+    /// The release.
+    pub release_name: Option<String>,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CancelResponse {
+    /// Whether there was something to cancel.
+    pub accepted: bool,
+}
+
 /// What a field of a request says: trimmed, and nothing where that leaves nothing.
 pub fn stated(field: Option<&str>) -> Option<String> {
     field.map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned)

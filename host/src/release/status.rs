@@ -184,7 +184,8 @@ pub async fn look(
     answers.into_iter().map(|apps| apps.into_iter().collect()).collect()
 }
 
-async fn ask_account(
+/// How applications of an account are; one answer a handle.
+pub(super) async fn ask_account(
     app: &App,
     plugins: &PluginSet,
     account: &str,

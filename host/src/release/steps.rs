@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use super::{
     check,
     difference::COUNT,
-    engine::{advance, blob_owner},
+    engine::{advance, blob_owner, undeploy},
     manifest::{self, Application},
     platform::Platform,
     resource::{self, Resource},
@@ -28,9 +28,12 @@ use crate::{
     },
 };
 
+/// The operation id of a question that belongs to no operation.
+const COUNTING: &str = "count";
+
 mod undo;
 
-pub(super) use undo::undo;
+pub(super) use undo::{NOT_DEPLOYED, undo};
 
 /// Why the steps were not all taken.
 pub(super) enum Failure {
@@ -76,6 +79,14 @@ impl Place<'_> {
         }
     }
 
+    /// How many instances of an application there are.
+    pub(super) async fn instances(&self, handle: &str) -> Result<u32> {
+        let scope = self.platform.scope(COUNTING);
+        let said = self.deployer.status(&scope, &[handle.to_owned()]).await?;
+        let status = said.into_iter().next().and_then(std::result::Result::ok);
+        Ok(status.map_or(0, |it| u32::try_from(it.instances.len()).unwrap_or(u32::MAX)))
+    }
+
     /// Starts all, one after the other.
     pub(super) async fn start(
         &self,
@@ -113,6 +124,65 @@ impl Place<'_> {
     }
 }
 
+/// Which steps of an operation end what they speak of.
+#[derive(Clone, Copy)]
+pub(super) enum Part {
+    /// Its own.
+    Steps,
+    /// Those of the version that it takes the place of.
+    Retired,
+}
+
+impl Part {
+    fn of(self, operation: &mut Operation) -> &mut Vec<Step> {
+        match self {
+            Part::Steps => &mut operation.steps,
+            Part::Retired => &mut operation.retired,
+        }
+    }
+}
+
+/// Takes applications off their platform, each in its own step. Gives what is to be
+/// tried again; what cannot be taken off for good has a message in its step.
+pub(super) async fn take_off(
+    app: &App,
+    operation: &mut Operation,
+    part: Part,
+) -> Result<Vec<String>> {
+    let mut again: Vec<String> = Vec::new();
+    for index in 0..part.of(operation).len() {
+        if part.of(operation)[index].state == StepState::Done {
+            continue;
+        }
+        if app.engine.is_stopping() {
+            return Err(stopping());
+        }
+        part.of(operation)[index].state = StepState::Begun;
+        *operation = advance(app, operation).await?;
+        let handle = part.of(operation)[index].handle.clone().unwrap_or_default();
+        let undeployed = undeploy(app, operation, &handle).await;
+        let release = operation.release.clone();
+        let step = &mut part.of(operation)[index];
+        match undeployed {
+            Ok(()) => {
+                step.state = StepState::Done;
+                step.message = None;
+            }
+            Err(trouble) => {
+                let why = trouble.error.to_string();
+                tracing::warn!(release, app = step.name, error = why, "not undeployed");
+                match trouble.passes {
+                    true => again.push(format!("{}: {why}", step.name)),
+                    false => step.state = StepState::Done,
+                }
+                step.message = Some(why);
+            }
+        }
+        *operation = advance(app, operation).await?;
+    }
+    Ok(again)
+}
+
 /// The step that an application will be.
 pub(super) fn planned(it: &Application) -> Step {
     Step {
@@ -122,6 +192,7 @@ pub(super) fn planned(it: &Application) -> Step {
         handle: None,
         deployment_id: String::new(),
         message: None,
+        count: None,
     }
 }
 

@@ -39,6 +39,25 @@ pub fn merge(package: &Package, overrides: Option<&str>) -> Result<Values> {
     rebuild(package, &own.unwrap_or_default(), merged)
 }
 
+/// The values of a request laid over those that an earlier one gave, as YAML. A list
+/// takes the place of a list: joined, nothing could ever be taken out of it again.
+pub fn carried(before: &str, over: &str) -> Result<String> {
+    let mut values = parse_overrides(Some(before))?;
+    lay_over(&mut values, parse_overrides(Some(over))?);
+    Ok(yaml::block(&values))
+}
+
+fn lay_over(under: &mut Values, over: Values) {
+    for (key, over) in over {
+        match (under.get_mut(&key), over) {
+            (Some(Value::Object(under)), Value::Object(over)) => lay_over(under, over),
+            (_, over) => {
+                under.insert(key, over);
+            }
+        }
+    }
+}
+
 /// Lays `over` on `under`: maps into each other, lists joined without repeating
 /// what is there, else what lies over wins, a null too.
 pub fn deep_merge(under: &mut Values, over: Values) {
@@ -263,6 +282,18 @@ log:
                 "1.10", false, serde_json::from_str::<Value>("1.10").unwrap(),
                 1.1, "false", { "a": 1 }] }),
         );
+    }
+
+    #[test]
+    fn values_of_an_earlier_request_lie_under_those_of_the_new_one() {
+        let before = "log: {level: DEBUG, port: 010}\nfoo: bar\nlist: [a, b]\nversion: 1.10\n";
+        let over = "log:\n  level: INFO\nlist: [c]\nmore: 'yes'\n";
+        assert_eq!(
+            carried(before, over).unwrap(),
+            "log:\n  level: INFO\n  port: 010\nfoo: bar\nlist:\n  - c\nversion: 1.10\nmore: \"yes\"\n"
+        );
+        assert_eq!(carried("# nothing", "a: 1").unwrap(), "a: 1\n");
+        assert!(carried("a: 1", "- b").unwrap_err().to_string().starts_with("Was expecting"));
     }
 
     #[test]

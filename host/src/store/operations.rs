@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Audit,
-    releases::{Provenance, ReleaseRow},
+    releases::{DeployedApp, Provenance, ReleaseRow},
     view::{self, Change, Record, Table, Take, View, key, prefix},
 };
 use crate::{
@@ -34,6 +34,12 @@ const HISTORY: usize = 50;
 pub enum Kind {
     /// Puts a release on a platform.
     Install,
+    /// Puts another version in its place.
+    Upgrade,
+    /// Brings an earlier version back.
+    Rollback,
+    /// Changes how many instances run.
+    Scale,
     /// Takes it off.
     Delete,
 }
@@ -43,6 +49,9 @@ impl Kind {
     pub fn word(self) -> &'static str {
         match self {
             Kind::Install => "INSTALL",
+            Kind::Upgrade => "UPGRADE",
+            Kind::Rollback => "ROLLBACK",
+            Kind::Scale => "SCALE",
             Kind::Delete => "DELETE",
         }
     }
@@ -51,6 +60,9 @@ impl Kind {
     pub fn action(self) -> &'static str {
         match self {
             Kind::Install => "release:install",
+            Kind::Upgrade => "release:upgrade",
+            Kind::Rollback => "release:rollback",
+            Kind::Scale => "release:scale",
             Kind::Delete => "release:delete",
         }
     }
@@ -62,6 +74,10 @@ impl Kind {
 pub enum Phase {
     /// Its steps are being taken.
     Doing,
+    /// What was started is watched until it is healthy.
+    Waiting,
+    /// It is the release now, and the version before is being taken away.
+    Retiring,
     /// It did not work, and what it did is being taken back.
     Undoing,
     /// It worked.
@@ -99,6 +115,24 @@ pub struct Step {
     pub deployment_id: String,
     /// What went wrong, if anything did.
     pub message: Option<String>,
+    /// How many instances there are to be; only of a scaling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
+}
+
+impl Step {
+    /// The step that ends or changes what runs.
+    pub fn of_deployed(app: &DeployedApp) -> Step {
+        Step {
+            app: None,
+            name: app.name.clone(),
+            state: StepState::Planned,
+            handle: Some(app.handle.clone()),
+            deployment_id: app.deployment_id.clone(),
+            message: None,
+            count: None,
+        }
+    }
 }
 
 /// Who asked for it.
@@ -145,6 +179,27 @@ pub struct Operation {
     pub provenance: Provenance,
     /// Its steps, in the manifest's order.
     pub steps: Vec<Step>,
+    /// The version that it takes the place of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<u32>,
+    /// What goes over from that version as it runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<DeployedApp>,
+    /// What goes away with that version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retired: Vec<Step>,
+    /// How long the new version may take to be healthy, in milliseconds.
+    #[serde(default)]
+    pub timeout_ms: u64,
+    /// When that time is over, in milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub deadline_ms: u64,
+    /// Whether somebody has cancelled it while it was waiting.
+    #[serde(default)]
+    pub cancelled: bool,
+    /// What the new version says of itself where it did not come about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
 }
 
 impl Record for Operation {
@@ -170,12 +225,19 @@ impl Operation {
             platform: row.release.platform_name.clone(),
             provenance: row.provenance.clone(),
             steps,
+            source: None,
+            kept: Vec::new(),
+            retired: Vec::new(),
+            timeout_ms: 0,
+            deadline_ms: 0,
+            cancelled: false,
+            description: None,
         }
     }
 
     /// Whether it still has to be brought to an end.
     pub fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Doing | Phase::Undoing)
+        !matches!(self.phase, Phase::Done | Phase::Failed)
     }
 
     /// The audit record of what it changes.
@@ -188,6 +250,11 @@ impl Operation {
             policy_digest: self.asked.policy_digest.clone(),
             request_id: self.asked.request_id.clone(),
         }
+    }
+
+    /// Whether its outcome is known already: who was told of it may go on.
+    pub fn is_decided(&self) -> bool {
+        self.phase == Phase::Retiring
     }
 
     fn key(&self) -> Vec<u8> {

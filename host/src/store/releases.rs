@@ -217,6 +217,29 @@ fn versions_below(
     Ok(())
 }
 
+/// The greatest version of a name that is deployed or deleted: neither under way nor
+/// failed.
+pub fn newest_settled(view: &(impl View + ?Sized), name: &str) -> Result<Option<ReleaseRow>> {
+    newest_settled_before(view, name, u32::MAX)
+}
+
+/// The same below that version.
+pub fn newest_settled_before(
+    view: &(impl View + ?Sized),
+    name: &str,
+    version: u32,
+) -> Result<Option<ReleaseRow>> {
+    newest(view, name, |it| {
+        let is_settled = matches!(it.status(), StatusCode::Deployed | StatusCode::Deleted);
+        is_settled && it.release.version < version
+    })
+}
+
+/// Whose an application's bytes are, in the blobs' list of references.
+pub fn blob_owner(name: &str, version: u32, app: &str) -> String {
+    format!("release/{name}/{version}/{app}")
+}
+
 /// Keeps a release.
 pub fn put(change: &mut (impl Change + ?Sized), row: &ReleaseRow) -> Result<()> {
     let key = row_key(&row.release.name, row.release.version);

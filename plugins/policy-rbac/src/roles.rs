@@ -41,6 +41,10 @@ const CREATE: &[&str] = &[
     "package:delete",
     "repository:refresh",
     "release:install",
+    "release:upgrade",
+    "release:rollback",
+    "release:scale",
+    "release:cancel",
     "release:delete",
     "release:actuate",
 ];

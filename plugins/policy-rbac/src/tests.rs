@@ -35,6 +35,10 @@ const ACTIONS: &[&str] = &[
     "release:install",
     "release:read",
     "release:list",
+    "release:upgrade",
+    "release:rollback",
+    "release:scale",
+    "release:cancel",
     "release:delete",
     "release:logs",
     "release:actuate",
@@ -178,6 +182,10 @@ repository:refresh          --- --- --- --- --- --- APT APT
 release:install             --- --- --- --- --- --- APT APT
 release:read                --- --- --- --- --- APT APT APT
 release:list                --- --- --- --- APT APT APT APT
+release:upgrade             --- --- --- --- --- --- APT APT
+release:rollback            --- --- --- --- --- --- APT APT
+release:scale               --- --- --- --- --- --- APT APT
+release:cancel              --- --- --- --- --- --- APT APT
 release:delete              --- --- --- --- --- --- APT APT
 release:logs                --- --- --- --- --- APT APT APT
 release:actuate             --- --- --- --- --- --- APT APT

@@ -1,6 +1,7 @@
 //! The release API, in its own words.
 
 mod about;
+mod cancel;
 mod dry_run;
 mod errors;
 mod examples;
@@ -8,6 +9,9 @@ mod install;
 mod package_deletion;
 mod releases;
 mod repositories;
+mod rollback;
+mod scale;
+mod upgrade;
 mod upload;
 mod watch;
 

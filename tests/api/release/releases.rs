@@ -275,6 +275,11 @@ async fn the_policy_is_asked_for_each() {
         ("release:list", "GET", "/api/release/list/mine"),
         ("release:delete", "DELETE", "/api/release/mine"),
         ("release:install", "POST", INSTALL),
+        ("release:upgrade", "POST", "/api/release/upgrade"),
+        ("release:rollback", "POST", "/api/release/rollback"),
+        ("release:rollback", "POST", "/api/release/rollback/mine/1"),
+        ("release:scale", "POST", "/api/release/scale/mine"),
+        ("release:cancel", "POST", "/api/release/cancel"),
     ];
     for (action, method, path) in cases {
         let host = Host::with(vec![guest::deny_action(action)]).await;

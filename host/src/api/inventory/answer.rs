@@ -34,7 +34,7 @@ impl IntoResponse for Failure {
             Error::AlreadyExists { .. } => {
                 text(StatusCode::CONFLICT, "Resource already exists".to_owned())
             }
-            Error::Conflict(why) | Error::Undeletable(why) => {
+            Error::Conflict(why) | Error::Undeletable(why) | Error::Unchanged(why) => {
                 text(StatusCode::CONFLICT, why.clone())
             }
             Error::Outdated(why) => text(StatusCode::PRECONDITION_FAILED, why.clone()),

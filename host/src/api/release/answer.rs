@@ -29,6 +29,7 @@ mod class {
     pub(super) const SKIPPER: &str = "org.springframework.cloud.skipper.SkipperException";
     pub(super) const PACKAGE_DELETE: &str =
         "org.springframework.cloud.skipper.PackageDeleteException";
+    pub(super) const UPGRADE: &str = "org.springframework.cloud.skipper.ReleaseUpgradeException";
     pub(super) const ILLEGAL_ARGUMENT: &str = "java.lang.IllegalArgumentException";
     pub(super) const ILLEGAL_STATE: &str = "java.lang.IllegalStateException";
     pub(super) const DENIED: &str = "org.springframework.security.access.AccessDeniedException";
@@ -143,6 +144,7 @@ impl From<Error> for Failure {
             Error::Undeletable(_) => {
                 Failure::new(StatusCode::CONFLICT, class::PACKAGE_DELETE, message)
             }
+            Error::Unchanged(_) => Failure::new(StatusCode::CONFLICT, class::UPGRADE, message),
             Error::Denied(_) => Failure::new(StatusCode::FORBIDDEN, class::DENIED, message),
             Error::Outdated(_) => skipper(StatusCode::PRECONDITION_FAILED),
             Error::TooLarge { .. } => skipper(StatusCode::PAYLOAD_TOO_LARGE),

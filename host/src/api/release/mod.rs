@@ -4,6 +4,7 @@ mod about;
 mod actuator;
 mod answer;
 mod body;
+mod changes;
 mod links;
 mod packages;
 mod releases;
@@ -28,7 +29,10 @@ use super::{
 };
 use crate::{
     app::App,
-    release::model::{Info, InstallProperties, InstallRequest, Manifest, PackageMetadata, Release},
+    release::model::{
+        CancelRequest, CancelResponse, Info, InstallProperties, InstallRequest, Manifest,
+        PackageMetadata, Release, RollbackRequest, ScaleRequest, UpgradeRequest,
+    },
 };
 
 const NAMES: &str = "The names of releases, with commas between; needed.";
@@ -128,6 +132,35 @@ pub(super) fn routes() -> Routes {
             .header("Authorization", "Passed on to the application.")
             .takes(json::<ActuatorPost>())
             .gives(200, typed("text/plain").or("application/json"))
+            .refuses([400, 404, 409, 413, 415])
+            .as_written(),
+        post("upgradeRelease", "/upgrade", changes::upgrade)
+            .says("Puts another version in the place of a release")
+            .takes(json::<UpgradeRequest>())
+            .gives(201, hal::<Release>())
+            .refuses([400, 404, 409, 413, 415])
+            .as_written(),
+        post("rollbackRelease", "/rollback", changes::rollback)
+            .says("Brings an earlier version of a release back")
+            .takes(json::<RollbackRequest>())
+            .gives(201, hal::<Release>())
+            .refuses([400, 404, 409, 413, 415])
+            .as_written(),
+        post("rollbackReleaseTo", "/rollback/{name}/{version}", changes::rollback_to)
+            .says("Brings that version of a release back; 0 is the one before")
+            .gives(201, hal::<Release>())
+            .refuses([400, 404, 409])
+            .as_written(),
+        post("scaleRelease", "/scale/{name}", changes::scale)
+            .says("Changes how many instances of an application run")
+            .takes(json::<ScaleRequest>())
+            .gives(201, hal::<Release>())
+            .refuses([400, 404, 409, 413, 415])
+            .as_written(),
+        post("cancelRelease", "/cancel", changes::cancel)
+            .says("Cancels an upgrade or a rollback that waits to be healthy")
+            .takes(json::<CancelRequest>())
+            .gives(200, json::<CancelResponse>())
             .refuses([400, 404, 409, 413, 415])
             .as_written(),
         delete("deleteRelease", "/{name}", releases::delete)

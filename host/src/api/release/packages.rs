@@ -179,13 +179,13 @@ fn package(body: &UploadBody) -> Result<Target, Failure> {
     })
 }
 
-fn named(field: &str, value: Option<&str>) -> Result<Option<String>, Failure> {
+pub(super) fn named(field: &str, value: Option<&str>) -> Result<Option<String>, Failure> {
     short(field, value)?;
     Ok(stated(value))
 }
 
 /// What goes into the question to the policy and into the audit is short.
-fn short(field: &str, value: Option<&str>) -> Result<(), Failure> {
+pub(super) fn short(field: &str, value: Option<&str>) -> Result<(), Failure> {
     match value.is_some_and(|it| it.chars().nth(TEXT_CHARS_MAX).is_some()) {
         true => Err(Error::Conflict(format!(
             "`{field}` may have {TEXT_CHARS_MAX} characters, and has more"

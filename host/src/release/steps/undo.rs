@@ -1,16 +1,30 @@
-//! Takes back what an operation has started.
+//! Takes back what an operation has started. A version that was to take the place of
+//! another one stays, as failed; the other one is not touched.
 
 use super::*;
 use crate::{
+    authz::release_target,
     clock::now_ms,
     release::{
-        engine::{ATTEMPTS_MAX, Trouble, may_still_run, undeploy},
+        compose::shown,
+        engine::{ATTEMPTS_MAX, Trouble, may_still_run},
+        model::StatusCode,
         platform,
     },
-    store::operations::Phase,
+    store::{
+        operations::Phase,
+        outbox::{self, Announcement},
+        releases::{self, ReleaseRow},
+    },
 };
 
-/// Undoes an install and ends it as failed. What cannot be undone now is tried
+/// What a version says of itself that could not be started.
+pub(in crate::release) const NOT_DEPLOYED: &str = "Could not deploy app.";
+/// And one that could not be taken off again, either.
+const NOT_UNDONE: &str = "Could not delete replacing release application, Manual intervention \
+                          needed.  Sorry it didn't work out.";
+
+/// Undoes an operation and ends it as failed. What cannot be undone now is tried
 /// again by the engine.
 pub(in crate::release) async fn undo(
     app: &Arc<App>,
@@ -48,7 +62,7 @@ pub(in crate::release) async fn undo(
     if again && operation.attempts < ATTEMPTS_MAX {
         app.engine.rest(&operation);
         let release = &operation.release;
-        tracing::warn!(release, ?left, "an install could not be undone yet");
+        tracing::warn!(release, ?left, "an operation could not be undone yet");
         return Ok(());
     }
     let left: Vec<&str> = left.iter().map(String::as_str).collect();
@@ -71,7 +85,8 @@ async fn undo_step(app: &Arc<App>, operation: &mut Operation, index: usize) -> R
         }
     };
     operation.steps[index].handle = Some(handle);
-    undeploy(app, operation, index).await
+    let handle = operation.steps[index].handle.clone().unwrap_or_default();
+    undeploy(app, operation, &handle).await
 }
 
 async fn give_up(app: &Arc<App>, mut operation: Operation, left: &[&str]) -> Result<()> {
@@ -82,16 +97,45 @@ async fn give_up(app: &Arc<App>, mut operation: Operation, left: &[&str]) -> Res
     });
     operation.phase = Phase::Failed;
     operation.ended_ms = Some(now_ms());
-    let audit = operation.audit();
+    let failed = failed(app, &operation, left.is_empty()).await?;
+    let target = release_target(&operation.release, Some(operation.version));
+    let told = failed.as_ref().map(|row| {
+        let (action, actor) = (operation.kind.action(), operation.asked.principal.clone());
+        Announcement::new(&app.plugins.set(), action, target, actor, Some(shown(&row.release)))
+    });
+    let (audit, release) = (operation.audit(), operation.release.clone());
     let kept = app.store.write_unaudited(move |change| {
         operations::advance(change, &mut operation)?;
-        for it in operation.steps.iter().filter_map(|it| it.app.as_ref()) {
-            if let Some(artifact) = &it.artifact {
-                blob_refs::release(change, &artifact.sha256, &blob_owner(&operation, &it.name));
-            }
+        let started = operation.steps.iter().filter_map(|it| it.app.as_ref());
+        let started = started.filter_map(|it| Some((&it.name, &it.artifact.as_ref()?.sha256)));
+        let kept = operation.kept.iter();
+        let kept = kept.filter_map(|it| Some((&it.name, it.artifact_sha256.as_ref()?)));
+        for (name, sha256) in started.chain(kept) {
+            blob_refs::release(change, sha256, &blob_owner(&operation, name));
         }
-        Ok(())
+        if let Some(row) = failed {
+            releases::put(change, &row)?;
+        }
+        told.iter().try_for_each(|it| outbox::announce(change, it))
     });
     kept.await?;
+    app.engine.changed(&release);
     app.store.refused(audit, why).await
+}
+
+/// The version that was to come about, if it was there to be seen.
+async fn failed(app: &App, operation: &Operation, is_clean: bool) -> Result<Option<ReleaseRow>> {
+    let (name, version) = (operation.release.clone(), operation.version);
+    let found = app.store.read(move |view| releases::find(view, &name, version)).await?;
+    let Some(mut row) = found.filter(|it| it.status() == StatusCode::Unknown) else {
+        return Ok(None);
+    };
+    let description = operation.description.clone();
+    row.release.info.description = match is_clean {
+        true => description.unwrap_or_else(|| NOT_DEPLOYED.to_owned()),
+        false => NOT_UNDONE.to_owned(),
+    };
+    row.release.info.status.status_code = StatusCode::Failed;
+    row.release.info.status.platform_status = None;
+    Ok(Some(row))
 }

@@ -15,12 +15,13 @@
 
 mod compose;
 mod scalar;
+mod write;
 
 use std::fmt;
 
 use serde_json::Value;
 
-pub use self::compose::Reader;
+pub use self::{compose::Reader, write::block};
 
 /// Maps, lists and their sum may nest this deep. A guest reads the values with a
 /// JSON parser that stops at 128.
