@@ -72,21 +72,22 @@ async fn a_deleted_namespace_leaves_nothing_behind() {
     let host = host().await;
     fill(&host, "staying").await;
     let others = rows(&host).await;
-    fill(&host, "leaving").await;
+    fill(&host, "vanishing").await;
     let filled = rows(&host).await;
     for table in inventory_tables() {
-        let found = filled.iter().any(|it| it.table == table && says(it, "leaving"));
+        let found = filled.iter().any(|it| it.table == table && says(it, "vanishing"));
         assert!(found, "`everything.rs` puts nothing into the table `{table}`");
     }
-    assert!(!others.iter().any(|it| says(it, "leaving")));
+    let named: Vec<_> = others.iter().filter(|it| says(it, "vanishing")).collect();
+    assert!(named.is_empty(), "{named:?}");
 
-    delete(&host, "leaving").await;
+    delete(&host, "vanishing").await;
 
     let left = rows(&host).await;
-    let named: Vec<_> = left.iter().filter(|it| says(it, "leaving")).collect();
+    let named: Vec<_> = left.iter().filter(|it| says(it, "vanishing")).collect();
     assert!(named.is_empty(), "{named:?}");
     expect_same(&left, &others);
-    expect_empty(host.get(&at("/leaving/")).await, 404);
+    expect_empty(host.get(&at("/vanishing/")).await, 404);
     host.get(&at("/staying/units/app/versions/v1.0/download")).await.expect(200);
 }
 
@@ -94,16 +95,16 @@ async fn a_deleted_namespace_leaves_nothing_behind() {
 async fn bytes_that_no_record_needs_any_more_are_let_go() {
     let host = host().await;
     fill(&host, "staying").await;
-    fill(&host, "leaving").await;
+    fill(&host, "vanishing").await;
     let owners = async |bytes: &str| {
         let sha256 = hex::encode(Sha256::digest(bytes));
         host.app.store.read(move |view| blob_refs::owners(view, &sha256, 10)).await.unwrap()
     };
     assert_eq!(owners("bytes that others have, too").await.len(), 2);
-    assert_eq!(owners("bytes of leaving 1.0").await, ["unit-release/leaving/app/1.0"]);
-    delete(&host, "leaving").await;
+    assert_eq!(owners("bytes of vanishing 1.0").await, ["unit-release/vanishing/app/1.0"]);
+    delete(&host, "vanishing").await;
     assert_eq!(owners("bytes that others have, too").await, ["unit-release/staying/base/1.0"]);
-    assert_eq!(owners("bytes of leaving 1.0").await, [""; 0]);
+    assert_eq!(owners("bytes of vanishing 1.0").await, [""; 0]);
     let path = at("/staying/units/base/versions/v1.0/download");
     assert_eq!(host.get(&path).await.expect(200).text(), "bytes that others have, too");
 }

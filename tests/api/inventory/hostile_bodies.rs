@@ -118,10 +118,14 @@ async fn the_last_of_repeated_keys_counts() {
 #[tokio::test]
 async fn a_depth_that_a_release_may_have_comes_back_whole() {
     let host = host().await;
-    let value: Value = serde_json::from_str(&nested("[", "]", 100)).unwrap();
-    let release =
-        json!({ "name": "app", "version": "1", "inputs": [{ "id": "x", "default": value }] });
-    register(&host, "ns", &release).await.expect(200);
+    // 127 with the three levels around it.
+    let deep = |levels: usize| {
+        let value = nested("[", "]", levels);
+        format!(r#"{{"name":"app","version":"1","inputs":[{{"id":"x","default":{value}}}]}}"#)
+    };
+    assert_eq!(sent(&host, ("POST", "/ns/register"), deep(125)).await, 400);
+    assert_eq!(sent(&host, ("POST", "/ns/register"), deep(124)).await, 200);
+    let value: Value = serde_json::from_str(&nested("[", "]", 124)).unwrap();
     let kept = host.get(&at("/ns/units/app/versions/v1/")).await.expect(200).json();
     assert_eq!(kept["inputs"][0]["default"], value);
     host.get(&at("/ns/units/app/versions/v1/?full=1")).await.expect(200);
