@@ -4,7 +4,8 @@
 //! ([`view`](self::Change)), in one thread, many pieces a commit (`writer`); the
 //! audit record of a change is in its transaction ([`audit`]). [`Store::read`]
 //! runs over the last committed state and waits for nobody. Below: `engine` (redb)
-//! over `medium` (the file, or memory). A noun's code is plain functions over a
+//! over `medium` (the file, or memory), and `waiting`, where rows are until the engine has
+//! put them in their places. A noun's code is plain functions over a
 //! view, one file a noun, so several can share a transaction.
 
 pub mod audit;
@@ -13,6 +14,7 @@ pub mod blob_refs;
 pub mod dependencies;
 mod engine;
 mod format;
+mod gathered;
 pub mod hooks_documents;
 mod ids;
 #[cfg(test)]
@@ -34,6 +36,7 @@ pub mod tags;
 pub mod unit_releases;
 pub mod units;
 mod view;
+mod waiting;
 mod writer;
 pub mod yanks;
 
@@ -80,6 +83,9 @@ pub struct Options {
     pub queue_max: usize,
     /// Writes in one commit at the most.
     pub batch_max: usize,
+    /// Memory for rows that are in the log only, before they are set aside to be put in
+    /// their places; while they are, as much again.
+    pub waiting_bytes: usize,
 }
 
 /// A row of some table.
@@ -95,7 +101,7 @@ pub struct KeptRow {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { cache_bytes: 64 << 20, queue_max: 1024, batch_max: 512 }
+        Options { cache_bytes: 64 << 20, queue_max: 1024, batch_max: 512, waiting_bytes: 16 << 20 }
     }
 }
 
@@ -130,7 +136,8 @@ impl Store {
 
     /// A store that is gone with its last handle.
     pub async fn in_memory() -> Result<Store> {
-        let options = Options { cache_bytes: 4 << 20, ..Options::default() };
+        let options =
+            Options { cache_bytes: 4 << 20, waiting_bytes: 64 << 10, ..Options::default() };
         Self::start(Arc::new(Memory::default()), options, None).await
     }
 
@@ -342,7 +349,8 @@ fn open_disk(folder: &Path) -> Result<Disk> {
     if !path.try_exists().map_err(failed)? {
         let disk = Disk::open(&new).map_err(failed)?;
         disk.set_len(0).map_err(failed)?;
-        Engine::open(Arc::new(disk), 1 << 20)?.close()?;
+        let options = Options { cache_bytes: 1 << 20, ..Options::default() };
+        Engine::open(Arc::new(disk), &options)?.close()?;
         std::fs::rename(&new, &path).map_err(failed)?;
     }
     Disk::open(&path).map_err(failed)
