@@ -180,7 +180,8 @@ fn spawn_collector(app: &App) {
 
 async fn services(config: &Config, store: &Store, blobs: &Blobs) -> Result<Services> {
     let work = config.data.join("work");
-    let processes = Processes::open(store.clone(), blobs.clone(), work).await?;
+    let limit = config.limits.output_bytes_max;
+    let processes = Processes::open(store.clone(), blobs.clone(), work, limit).await?;
     Ok(Services {
         http: Arc::new(Http::new()),
         artifacts: Arc::new(Artifacts { store: store.clone(), blobs: blobs.clone() }),

@@ -9,6 +9,7 @@
 mod folder;
 mod launch;
 mod os;
+mod outputs;
 mod ports;
 mod supervisor;
 #[cfg(test)]
@@ -62,8 +63,14 @@ pub struct Processes {
 impl Processes {
     /// Takes stock. Working folders are made below `root`; processes that an earlier
     /// server left running are found again.
-    pub async fn open(store: Store, blobs: Blobs, root: PathBuf) -> Result<Processes> {
-        let supervisor = Supervisor::open(store, blobs, root).await?;
+    /// An output of a process is cut where it has more than `output_bytes_max`.
+    pub async fn open(
+        store: Store,
+        blobs: Blobs,
+        root: PathBuf,
+        output_bytes_max: u64,
+    ) -> Result<Processes> {
+        let supervisor = Supervisor::open(store, blobs, root, output_bytes_max).await?;
         Ok(Processes { supervisor })
     }
 

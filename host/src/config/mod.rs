@@ -101,6 +101,9 @@ pub struct Limits {
     pub package_bytes_max: u64,
     /// An import of a namespace, in bytes.
     pub import_bytes_max: u64,
+    /// Each of the two output files of a process that a deployer runs, in bytes; half as
+    /// much again is kept of what came before.
+    pub output_bytes_max: u64,
     /// Connections at once.
     pub connections_max: usize,
     /// Connections at once from one address; 0 means no limit of its own.
@@ -226,6 +229,7 @@ impl Default for Limits {
             json_bytes_max: 1 << 20,
             package_bytes_max: 512 << 20,
             import_bytes_max: 64 << 30,
+            output_bytes_max: 16 << 20,
             connections_max: 4096,
             connections_per_address_max: 0,
             requests_max: 512,

@@ -8,7 +8,10 @@ use chandlery_sdk::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{host::Host, plan};
+use crate::{
+    host::Host,
+    plan::{self, COUNT_MAX, Template},
+};
 
 /// Applications that hang are asked no longer than this, together.
 const TIMEOUTS_MAX: u32 = 10;
@@ -27,6 +30,10 @@ pub(crate) struct Handle {
     /// Whether it may answer `POST /shutdown`.
     pub(crate) shutdown: bool,
     pub(crate) grace_ms: u32,
+    /// What further instances are made of; absent where it is too large, or where an
+    /// older version of this plugin made the handle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) template: Option<Template>,
 }
 
 /// One instance.
@@ -42,6 +49,14 @@ impl Handle {
         let wrong =
             |it| PluginError::permanent("handle", format!("the handle cannot be read: {it}"));
         serde_json::from_str(json).map_err(wrong)
+    }
+
+    /// Names of processes that belong to it and are not among its instances, if they
+    /// run: what a change of their number began and nobody wrote down.
+    pub(crate) fn others(&self) -> Vec<String> {
+        let known = u32::try_from(self.instances.len()).unwrap_or(u32::MAX);
+        let template = self.template.iter();
+        template.flat_map(|it| (known..COUNT_MAX).map(|index| it.instance(index).process)).collect()
     }
 
     pub(crate) fn to_json(&self) -> String {

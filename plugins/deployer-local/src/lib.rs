@@ -25,8 +25,8 @@ use chandlery_sdk::{
 
 use crate::{
     host::{Guest, Host},
-    instance::{Asked, Handle, Prober},
-    plan::Plan,
+    instance::{Asked, Handle, Instance, Prober},
+    plan::{COUNT_MAX, Plan},
     settings::Settings,
 };
 
@@ -55,7 +55,7 @@ impl Lifecycle for Local {
 
 impl Deployer for Local {
     fn supports() -> Features {
-        Features::LOGS
+        Features::SCALE | Features::LOGS
     }
 
     fn describe(scope: Scope) -> String {
@@ -77,8 +77,8 @@ impl Deployer for Local {
         undeploy(&Guest, &handle)
     }
 
-    fn scale(_scope: Scope, _handle: String, _count: u32) -> Result<Placement, PluginError> {
-        Err(PluginError::permanent("unsupported", "an application cannot be scaled while it runs"))
+    fn scale(_scope: Scope, handle: String, count: u32) -> Result<Placement, PluginError> {
+        scale(&Guest, &handle, count)
     }
 
     fn status(_scope: Scope, handles: Vec<String>) -> Vec<Result<AppStatus, PluginError>> {
@@ -104,7 +104,8 @@ fn deploy(host: &impl Host, scope: &Scope, app: &App) -> Result<Placement, Plugi
             Ok(process) => why_failed(host, name, &process),
             Err(error) => plan::failure(error),
         };
-        return Err(take_back(host, &plan, failure));
+        let names = plan.processes.iter().map(|(name, _)| name.as_str());
+        return Err(take_back(host, names, plan.handle.grace_ms, failure));
     }
     let status = instance::status(host, &mut Prober::default(), &plan.handle, Asked::AfterStart);
     Ok(Placement { handle: plan.handle.to_json(), status })
@@ -112,9 +113,14 @@ fn deploy(host: &impl Host, scope: &Scope, app: &App) -> Result<Placement, Plugi
 
 /// All or nothing: what this call or an earlier one has started goes again. Every one
 /// is tried, and only when all are gone is the failure for good.
-fn take_back(host: &impl Host, plan: &Plan, failure: PluginError) -> PluginError {
-    let grace_ms = plan.handle.grace_ms.min(5_000);
-    let ended = plan.processes.iter().rev().map(|(name, _)| end(host, name, grace_ms));
+fn take_back<'a>(
+    host: &impl Host,
+    names: impl DoubleEndedIterator<Item = &'a str>,
+    grace_ms: u32,
+    failure: PluginError,
+) -> PluginError {
+    let grace_ms = grace_ms.min(5_000);
+    let ended = names.rev().map(|name| end(host, name, grace_ms));
     let left: Vec<String> = ended.filter_map(|it| it.err()).map(|it| it.message).collect();
     if left.is_empty() {
         return PluginError { retryable: false, ..failure };
@@ -134,19 +140,57 @@ fn why_failed(host: &impl Host, name: &str, process: &Process) -> PluginError {
     PluginError::permanent("start", text::shorten(&message, MESSAGE_BYTES_MAX))
 }
 
-fn undeploy(host: &impl Host, handle: &str) -> Result<AppStatus, PluginError> {
-    let handle = Handle::read(handle)?;
-    let count = u32::try_from(handle.instances.len()).unwrap_or(u32::MAX).max(1);
-    let grace_ms = handle.grace_ms.min(STOP_MS_MAX / count);
-    if handle.shutdown && grace_ms > 0 {
-        for process in running(host, &handle) {
-            instance::ask_to_end(host, &process);
+/// Further instances go on with the index; the highest go first.
+fn scale(host: &impl Host, handle: &str, count: u32) -> Result<Placement, PluginError> {
+    let mut handle = Handle::read(handle)?;
+    if count > COUNT_MAX {
+        let message = format!("it may have {COUNT_MAX} instances, and not {count}");
+        return Err(PluginError::permanent("count", message));
+    }
+    match count as usize > handle.instances.len() {
+        true => grow(host, &mut handle, count)?,
+        false => {
+            // What an attempt that nobody remembers has started goes as well.
+            let mut leaving = found(host, &handle.others());
+            leaving.extend(handle.instances.drain(count as usize..).map(|it| it.process));
+            end_all(host, &handle, &leaving)?;
         }
     }
-    // Every one is tried, whatever becomes of the others.
-    let ended: Vec<_> =
-        handle.instances.iter().map(|it| end(host, &it.process, grace_ms)).collect();
-    ended.into_iter().collect::<Result<(), _>>()?;
+    let status = instance::status(host, &mut Prober::default(), &handle, Asked::AfterStart);
+    Ok(Placement { handle: handle.to_json(), status })
+}
+
+fn grow(host: &impl Host, handle: &mut Handle, count: u32) -> Result<(), PluginError> {
+    let permanent = |why| PluginError::permanent("unsupported", why);
+    let Some(template) = &handle.template else {
+        return Err(permanent("it was deployed with more properties than can be remembered"));
+    };
+    if template.has_one_port() && count > 1 {
+        return Err(permanent("several instances cannot share one `server.port`"));
+    }
+    let mut added: Vec<Instance> = Vec::new();
+    for index in handle.instances.len() as u32..count {
+        let instance = template.instance(index);
+        let spec = template.spec(index)?;
+        let name = instance.process.clone();
+        added.push(instance);
+        let failure = match host.start(&name, &spec) {
+            Ok(process) if process.phase != Phase::Failed => continue,
+            Ok(process) => why_failed(host, &name, &process),
+            Err(error) => plan::failure(error),
+        };
+        let names = added.iter().map(|it| it.process.as_str());
+        return Err(take_back(host, names, handle.grace_ms, failure));
+    }
+    handle.instances.extend(added);
+    Ok(())
+}
+
+fn undeploy(host: &impl Host, handle: &str) -> Result<AppStatus, PluginError> {
+    let handle = Handle::read(handle)?;
+    let mut names: Vec<String> = handle.instances.iter().map(|it| it.process.clone()).collect();
+    names.extend(found(host, &handle.others()));
+    end_all(host, &handle, &names)?;
     Ok(AppStatus {
         deployment_id: handle.deployment_id,
         state: State::Undeployed,
@@ -156,10 +200,26 @@ fn undeploy(host: &impl Host, handle: &str) -> Result<AppStatus, PluginError> {
     })
 }
 
-fn running(host: &impl Host, handle: &Handle) -> Vec<Process> {
-    let names: Vec<String> = handle.instances.iter().map(|it| it.process.clone()).collect();
-    let found = host.status(&names).into_iter().flatten();
-    found.filter(|it| it.phase == Phase::Running).collect()
+/// Ends processes: the last first, and every one is tried, whatever becomes of the
+/// others.
+fn end_all(host: &impl Host, handle: &Handle, names: &[String]) -> Result<(), PluginError> {
+    let count = u32::try_from(names.len()).unwrap_or(u32::MAX).max(1);
+    let grace_ms = handle.grace_ms.min(STOP_MS_MAX / count);
+    if handle.shutdown && grace_ms > 0 {
+        let found = host.status(names).into_iter().flatten();
+        for process in found.filter(|it| it.phase == Phase::Running) {
+            instance::ask_to_end(host, &process);
+        }
+    }
+    let ended: Vec<_> = names.iter().rev().map(|it| end(host, it, grace_ms)).collect();
+    ended.into_iter().collect()
+}
+
+/// Those of the names that there are processes of.
+fn found(host: &impl Host, names: &[String]) -> Vec<String> {
+    let states = host.status(names);
+    let known = names.iter().zip(states).filter(|(_, state)| state.is_ok());
+    known.map(|(name, _)| name.clone()).collect()
 }
 
 /// Stops a process and forgets it. What is not there any more is fine.

@@ -5,6 +5,7 @@ use chandlery_sdk::{
     process::{PortRequest, ProcessError, Spec},
     types::Label,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -20,10 +21,31 @@ const SPRING_JSON: &str = "SPRING_APPLICATION_JSON";
 const SERVER_PORT: &str = "server.port";
 const ZIP: &[u8] = b"PK\x03\x04";
 
+const DEBUG: &str = "debug";
+/// Instances of an application, at most.
+pub(crate) const COUNT_MAX: u32 = 100;
+/// The host keeps 64 KiB; the instances need some of it.
+const TEMPLATE_BYTES_MAX: usize = 40 << 10;
+
 /// What to start, and what to remember of it.
 pub(crate) struct Plan {
     pub(crate) processes: Vec<(String, Spec)>,
     pub(crate) handle: Handle,
+}
+
+/// All that a further instance is made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Template {
+    pub(crate) release: String,
+    group: String,
+    deployment_id: String,
+    artifact: String,
+    file_name: String,
+    jar: bool,
+    /// The application's own, in their order.
+    properties: Vec<(String, String)>,
+    settings: Settings,
 }
 
 /// The port that an application asks for.
@@ -41,13 +63,18 @@ pub(crate) fn check(scope: &Scope, app: &App) -> Result<(), Diagnostic> {
         let message = format!("a local platform runs programs, and `{}` is none", app.resource);
         return Err(Diagnostic::error("resource", place, message));
     }
-    let wish = match wish(app) {
+    let properties = app.application_properties.iter();
+    let wish = match wish(properties.map(|it| (it.key.as_str(), it.value.as_str()))) {
         Ok(wish) => wish,
         Err(error) => return Err(Diagnostic::error("port", place, error.message)),
     };
     if matches!(wish, Wish::Number(_)) && app.count > 1 {
         let message = format!("{} instances cannot share one `{SERVER_PORT}`", app.count);
         return Err(Diagnostic::error("port", place, message));
+    }
+    if app.count > COUNT_MAX {
+        let message = format!("it may have {COUNT_MAX} instances, and not {}", app.count);
+        return Err(Diagnostic::error("count", place, message));
     }
     match Settings::of_app(&scope.settings, app) {
         Ok(_) => Ok(()),
@@ -59,29 +86,98 @@ impl Plan {
     /// The processes of an application.
     pub(crate) fn of(host: &impl Host, scope: &Scope, app: &App) -> Result<Plan, PluginError> {
         check(scope, app).map_err(|it| PluginError::permanent(&it.code, it.message))?;
-        let settings = Settings::of_app(&scope.settings, app)?;
-        let jar = is_jar(host, app);
-        let wish = wish(app)?;
-        let deployment_id = format!("{}.{}", app.group, app.definition_name);
+        let template = Template::of(host, scope, app)?;
         let mut processes = Vec::new();
         let mut instances = Vec::new();
         for index in 0..app.count {
-            let id = format!("{deployment_id}-{index}");
-            let process = format!("{}/{id}", app.release);
-            let environment = environment(&settings, app, &deployment_id, index, jar, wish);
-            processes.push((process.clone(), spec(&settings, app, jar, wish, environment)));
-            instances.push(Instance { id, process });
+            let instance = template.instance(index);
+            processes.push((instance.process.clone(), template.spec(index)?));
+            instances.push(instance);
         }
+        let settings = template.settings.clone();
         let handle = Handle {
-            deployment_id,
+            deployment_id: template.deployment_id.clone(),
             instances,
             hostname: settings.hostname,
             startup_probe: settings.startup_probe.path,
             health_probe: settings.health_probe.path,
-            shutdown: jar && settings.shutdown_timeout > 0,
+            shutdown: template.jar && settings.shutdown_timeout > 0,
             grace_ms: settings.shutdown_timeout.saturating_mul(1000),
+            // One that is too large to be remembered runs all the same.
+            template: Some(template).filter(|it| it.size() <= TEMPLATE_BYTES_MAX),
         };
         Ok(Plan { processes, handle })
+    }
+}
+
+impl Template {
+    fn of(host: &impl Host, scope: &Scope, app: &App) -> Result<Template, PluginError> {
+        let artifact = app.artifact.as_ref();
+        let properties = app.application_properties.iter();
+        Ok(Template {
+            release: app.release.clone(),
+            group: app.group.clone(),
+            deployment_id: format!("{}.{}", app.group, app.definition_name),
+            artifact: artifact.map(|it| it.uri.clone()).unwrap_or_default(),
+            file_name: artifact.map(|it| it.file_name.clone()).unwrap_or_default(),
+            jar: is_jar(host, app),
+            properties: properties.map(|it| (it.key.clone(), it.value.clone())).collect(),
+            settings: Settings::of_app(&scope.settings, app)?,
+        })
+    }
+
+    /// The instance of that index, by its names.
+    pub(crate) fn instance(&self, index: u32) -> Instance {
+        let id = format!("{}-{index}", self.deployment_id);
+        Instance { process: format!("{}/{id}", self.release), id }
+    }
+
+    /// Whether its instances all want the same port.
+    pub(crate) fn has_one_port(&self) -> bool {
+        let properties = self.properties.iter().map(|(key, it)| (key.as_str(), it.as_str()));
+        matches!(wish(properties), Ok(Wish::Number(_)))
+    }
+
+    /// The process of the instance of that index.
+    pub(crate) fn spec(&self, index: u32) -> Result<Spec, PluginError> {
+        let Template { settings, jar, .. } = self;
+        let properties = self.properties.iter().map(|(key, it)| (key.as_str(), it.as_str()));
+        let wish = wish(properties)?;
+        let env = environment(self, index, wish);
+        let mut inherit_env = settings.env_vars_to_inherit.clone();
+        inherit_env.retain(|pattern| !env.iter().any(|it| it.key == *pattern));
+        let debugger = settings.debugger(index).map_err(|it| PluginError::permanent("config", it));
+        let debugger = debugger?.filter(|_| *jar);
+        let mut ports = Vec::new();
+        if wish != Wish::None {
+            ports.push(PortRequest {
+                name: PORT.to_owned(),
+                number: if let Wish::Number(number) = wish { Some(number) } else { None },
+                low: settings.port_range.low,
+                high: settings.port_range.high,
+            });
+        }
+        ports.extend(debugger.as_ref().map(|(_, port)| PortRequest {
+            name: DEBUG.to_owned(),
+            number: Some(*port),
+            low: 0,
+            high: 0,
+        }));
+        Ok(Spec {
+            program: if *jar { settings.java() } else { "{artifact}".to_owned() },
+            args: if *jar { java_args(settings, debugger) } else { Vec::new() },
+            env,
+            inherit_env,
+            artifact: Some(self.artifact.clone()),
+            artifact_name: Some(self.file_name.clone()),
+            workdir_root: settings.working_directories_root.clone(),
+            delete_workdir: settings.delete_files_on_exit,
+            ports,
+        })
+    }
+
+    fn size(&self) -> usize {
+        serde_json::to_vec(self).map_or(usize::MAX, |it| it.len())
     }
 }
 
@@ -92,9 +188,11 @@ fn is_jar(host: &impl Host, app: &App) -> bool {
         || host.first_bytes(&artifact.uri, 4).is_ok_and(|it| it == ZIP)
 }
 
-fn wish(app: &App) -> Result<Wish, PluginError> {
-    let found = app.application_properties.iter().rev().find(|it| it.key == SERVER_PORT);
-    let Some(text) = found.map(|it| it.value.trim()).filter(|it| !it.is_empty()) else {
+fn wish<'a>(
+    properties: impl DoubleEndedIterator<Item = (&'a str, &'a str)>,
+) -> Result<Wish, PluginError> {
+    let found = properties.rev().find(|(key, _)| *key == SERVER_PORT);
+    let Some(text) = found.map(|(_, it)| it.trim()).filter(|it| !it.is_empty()) else {
         return Ok(Wish::Any);
     };
     match text.parse::<i64>() {
@@ -105,35 +203,19 @@ fn wish(app: &App) -> Result<Wish, PluginError> {
     }
 }
 
-fn spec(settings: &Settings, app: &App, jar: bool, wish: Wish, env: Vec<Label>) -> Spec {
-    let mut inherit_env = settings.env_vars_to_inherit.clone();
-    inherit_env.retain(|pattern| !env.iter().any(|it| it.key == *pattern));
-    let number = match wish {
-        Wish::Number(number) => Some(number),
-        Wish::Any | Wish::None => None,
-    };
-    let port = PortRequest {
-        name: PORT.to_owned(),
-        number,
-        low: settings.port_range.low,
-        high: settings.port_range.high,
-    };
-    let artifact = app.artifact.as_ref();
-    Spec {
-        program: if jar { settings.java_cmd.clone() } else { "{artifact}".to_owned() },
-        args: if jar { java_args(settings) } else { Vec::new() },
-        env,
-        inherit_env,
-        artifact: artifact.map(|it| it.uri.clone()),
-        artifact_name: artifact.map(|it| it.file_name.clone()),
-        workdir_root: settings.working_directories_root.clone(),
-        delete_workdir: settings.delete_files_on_exit,
-        ports: if wish == Wish::None { Vec::new() } else { vec![port] },
-    }
-}
-
-fn java_args(settings: &Settings) -> Vec<String> {
+fn java_args(settings: &Settings, debugger: Option<(String, u16)>) -> Vec<String> {
     let mut args: Vec<String> = settings.java_opts.split_whitespace().map(str::to_owned).collect();
+    if let Some((host, _)) = debugger {
+        let at = if host.is_empty() { host } else { format!("{host}:") };
+        let suspend = &settings.debug_suspend;
+        args.insert(
+            0,
+            format!(
+                "-agentlib:jdwp=transport=dt_socket,server=y,suspend={suspend},\
+                 address={at}{{port:{DEBUG}}}"
+            ),
+        );
+    }
     let memory = settings.memory.as_deref().and_then(mebibytes);
     if let Some(memory) = memory.filter(|_| !args.iter().any(|it| it.starts_with("-Xmx"))) {
         args.insert(0, format!("-Xmx{memory}m"));
@@ -143,25 +225,19 @@ fn java_args(settings: &Settings) -> Vec<String> {
 }
 
 /// What an instance is told: its properties and where it is.
-fn environment(
-    settings: &Settings,
-    app: &App,
-    deployment_id: &str,
-    index: u32,
-    jar: bool,
-    wish: Wish,
-) -> Vec<Label> {
+fn environment(template: &Template, index: u32, wish: Wish) -> Vec<Label> {
+    let Template { group, deployment_id, jar, properties, settings, .. } = template;
     let mut told = Map::new();
-    for it in &app.application_properties {
-        told.insert(it.key.clone(), it.value.clone().into());
+    for (key, value) in properties {
+        told.insert(key.clone(), value.clone().into());
     }
     let index_text = index.to_string();
     let guid = format!("{deployment_id}-{index}");
     for (key, value) in [
-        ("spring.jmx.default-domain", deployment_id),
+        ("spring.jmx.default-domain", deployment_id.as_str()),
         ("endpoints.shutdown.enabled", "true"),
         ("endpoints.jmx.unique-names", "true"),
-        ("spring.cloud.application.group", &app.group),
+        ("spring.cloud.application.group", group),
         ("instance.index", &index_text),
         ("spring.cloud.stream.instanceIndex", &index_text),
         ("spring.application.index", &index_text),
@@ -174,7 +250,7 @@ fn environment(
     }
 
     let mut variables: Map<String, Value> = Map::new();
-    if !jar || !settings.use_spring_application_json {
+    if !*jar || !settings.use_spring_application_json {
         if wish != Wish::None {
             variables.insert("PORT".to_owned(), format!("{{port:{PORT}}}").into());
         }

@@ -1,15 +1,19 @@
 //! The settings of an account, and what an application's deployment properties make
 //! of them.
 
+use std::collections::BTreeMap;
+
 use chandlery_sdk::deployer::{App, PluginError};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::text::{mebibytes, relaxed};
 
 const PREFIX: &str = "spring.cloud.deployer.";
+/// What an application is built with, where it does not say.
+const BOOT_VERSION: &str = "2";
 
 /// The settings of an account.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct Settings {
     /// Where working folders are made; the host's own place where absent.
@@ -20,6 +24,16 @@ pub(crate) struct Settings {
     pub(crate) env_vars_to_inherit: Vec<String>,
     pub(crate) java_cmd: String,
     pub(crate) java_opts: String,
+    /// Where Java is for each version of Spring Boot: in place of `java-cmd`.
+    pub(crate) java_home_path: BTreeMap<String, String>,
+    /// The version of Spring Boot that an application is built with.
+    pub(crate) boot_version: Option<String>,
+    /// The first instance's port for a debugger; the others have those that follow.
+    pub(crate) debug_port: Option<u16>,
+    /// The same with the address to listen at: `*:5005`. Wins over `debug-port`.
+    pub(crate) debug_address: Option<String>,
+    /// Whether an instance waits for its debugger: `y` or `n`.
+    pub(crate) debug_suspend: String,
     /// Seconds.
     pub(crate) shutdown_timeout: u32,
     pub(crate) use_spring_application_json: bool,
@@ -32,7 +46,7 @@ pub(crate) struct Settings {
 }
 
 /// Ports to choose from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct PortRange {
     pub(crate) low: u16,
@@ -40,7 +54,7 @@ pub(crate) struct PortRange {
 }
 
 /// Where to ask.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Probe {
     pub(crate) path: Option<String>,
@@ -55,6 +69,11 @@ impl Default for Settings {
             env_vars_to_inherit: inherited.map(str::to_owned).to_vec(),
             java_cmd: "java".to_owned(),
             java_opts: String::new(),
+            java_home_path: BTreeMap::new(),
+            boot_version: None,
+            debug_port: None,
+            debug_address: None,
+            debug_suspend: "n".to_owned(),
             shutdown_timeout: 30,
             use_spring_application_json: true,
             port_range: PortRange::default(),
@@ -87,6 +106,11 @@ impl Settings {
                 ))
             })?;
         }
+        settings.debugger(0).map_err(wrong)?;
+        if !["y", "n"].contains(&settings.debug_suspend.as_str()) {
+            let is = &settings.debug_suspend;
+            return Err(wrong(format!("`debug-suspend` must be `y` or `n`, and is `{is}`")));
+        }
         let PortRange { low, high } = settings.port_range;
         if low != 0 && high != 0 && low > high {
             return Err(wrong(format!("the port range from {low} to {high} is empty")));
@@ -109,6 +133,10 @@ impl Settings {
             }
             "javacmd" => self.java_cmd = value.to_owned(),
             "javaopts" => self.java_opts = value.to_owned(),
+            "bootversion" => self.boot_version = text(),
+            "debugport" => self.debug_port = Some(number()?),
+            "debugaddress" => self.debug_address = text(),
+            "debugsuspend" => self.debug_suspend = value.trim().to_lowercase(),
             "shutdowntimeout" => {
                 self.shutdown_timeout = value.trim().parse().map_err(|_| "a number of seconds")?;
             }
@@ -122,10 +150,45 @@ impl Settings {
                 mebibytes(value).ok_or("a number with an optional `m` or `g`")?;
                 self.memory = text();
             }
+            _ if name.starts_with("javahomepath.") => {
+                let version = &name["javahomepath.".len()..];
+                self.java_home_path.insert(version.to_owned(), value.to_owned());
+            }
             // What other platforms or newer servers know is not ours to refuse.
             _ => {}
         }
         Ok(())
+    }
+
+    /// The program that runs a jar.
+    pub(crate) fn java(&self) -> String {
+        let version = self.boot_version.as_deref().unwrap_or(BOOT_VERSION).trim();
+        // `3` and `3.2.1` are both of the third.
+        let major = version.split('.').next().unwrap_or_default();
+        match self.java_home_path.get(version).or_else(|| self.java_home_path.get(major)) {
+            Some(home) => format!("{}/bin/java", home.trim_end_matches('/')),
+            None => self.java_cmd.clone(),
+        }
+    }
+
+    /// The address that an instance waits for its debugger at, and the port there;
+    /// nothing where there is to be none.
+    pub(crate) fn debugger(&self, index: u32) -> Result<Option<(String, u16)>, String> {
+        let (host, first) = match (&self.debug_address, self.debug_port) {
+            (Some(address), _) => {
+                let (host, port) = address.rsplit_once(':').unwrap_or(("", address));
+                let port = port.trim().parse().map_err(|_| {
+                    format!("`debug-address` must end with a port, and is `{address}`")
+                })?;
+                (host.to_owned(), port)
+            }
+            (None, Some(port)) => (String::new(), port),
+            (None, None) => return Ok(None),
+        };
+        let port = u32::from(first).checked_add(index).and_then(|it| u16::try_from(it).ok());
+        let port = port.filter(|it| *it > 0);
+        port.map(|it| Some((host, it)))
+            .ok_or_else(|| format!("instance {index} has no port for a debugger, from {first} on"))
     }
 
     /// The text that lists of platforms show.

@@ -329,6 +329,109 @@ fn applications_that_hang_are_not_asked_for_ever() {
     assert_eq!(host.asked.borrow().len(), 10);
 }
 
+fn names(host: &Fake) -> Vec<String> {
+    host.processes.borrow().keys().map(|it| it.replace("shop/shop.web-v2-", "")).collect()
+}
+
+#[test]
+fn scaling_goes_on_with_the_index_and_takes_the_highest() {
+    let host = Fake::default();
+    let settings = r#"{"java-opts":"-Xss1m","shutdown-timeout":7}"#;
+    let two = App { count: 2, ..app(&[("a", "b")], &[]) };
+    let handle = deploy(&host, &scope(settings), &two).unwrap().handle;
+
+    let up = scale(&host, &handle, 4).unwrap();
+
+    assert_eq!(names(&host), ["0", "1", "2", "3"]);
+    assert_eq!(up.status.instances[3].id, "shop.web-v2-3");
+    let started = host.started.borrow().clone();
+    assert_eq!(started.len(), 4, "those that ran are left alone");
+    assert_eq!(variable(&started[3], "A"), Some("b"));
+    assert_eq!(variable(&started[3], "INSTANCE_INDEX"), Some("3"));
+    assert_eq!(variable(&started[3], "SPRING_CLOUD_APPLICATION_GUID"), Some("shop.web-v2-3"));
+
+    let down = scale(&host, &up.handle, 1).unwrap();
+
+    assert_eq!(names(&host), ["0"]);
+    let stopped: Vec<String> = host.stopped.borrow().iter().map(|it| it.0.clone()).collect();
+    assert_eq!(stopped, ["shop/shop.web-v2-3", "shop/shop.web-v2-2", "shop/shop.web-v2-1"]);
+    assert_eq!(host.stopped.borrow()[0].1, 7_000);
+    let none = scale(&host, &down.handle, 0).unwrap();
+    assert_eq!(none.status.state, State::Unknown);
+    assert_eq!(scale(&host, &none.handle, 1).unwrap().status.state, State::Deploying);
+}
+
+#[test]
+fn what_a_scaling_began_and_nobody_remembers_goes_with_the_application() {
+    let host = Fake::default();
+    let handle = deploy(&host, &scope("{}"), &app(&[], &[])).unwrap().handle;
+    scale(&host, &handle, 3).unwrap();
+    undeploy(&host, &handle).unwrap();
+    assert!(host.processes.borrow().is_empty());
+
+    let handle = deploy(&host, &scope("{}"), &app(&[], &[])).unwrap().handle;
+    scale(&host, &handle, 3).unwrap();
+    scale(&host, &handle, 1).unwrap();
+    assert_eq!(names(&host), ["0"]);
+}
+
+#[test]
+fn a_scaling_that_fails_leaves_what_was() {
+    let host = Fake { broken: vec!["shop/shop.web-v2-2"], ..Fake::default() };
+    let handle = deploy(&host, &scope("{}"), &app(&[], &[])).unwrap().handle;
+    let error = scale(&host, &handle, 4).unwrap_err();
+    assert!(!error.retryable && error.message.contains("no database"), "{error:?}");
+    assert_eq!(names(&host), ["0"]);
+    assert!(scale(&host, &handle, 101).unwrap_err().message.contains("100"));
+
+    let fixed = deploy(&host, &scope("{}"), &app(&[("server.port", "80")], &[])).unwrap().handle;
+    assert!(scale(&host, &fixed, 2).unwrap_err().message.contains("cannot share"));
+    let huge = "x".repeat(50_000);
+    let large = deploy(&host, &scope("{}"), &app(&[("a", &huge)], &[])).unwrap().handle;
+    assert!(large.len() < 64 << 10);
+    assert!(scale(&host, &large, 2).unwrap_err().message.contains("remembered"));
+}
+
+#[test]
+fn a_jar_runs_with_the_java_of_its_spring_boot() {
+    let java = |boot: Option<&str>| {
+        let host = Fake { jar: true, ..Fake::default() };
+        let settings = r#"{"java-home-path":{"2":"/opt/8","3":"/opt/17/"}}"#;
+        let property = boot.map(|it| ("spring.cloud.deployer.bootVersion", it));
+        started(&host, settings, &app(&[], property.as_slice())).program
+    };
+    assert_eq!(java(None), "/opt/8/bin/java");
+    assert_eq!(java(Some("3")), "/opt/17/bin/java");
+    assert_eq!(java(Some("3.2.1")), "/opt/17/bin/java");
+    assert_eq!(java(Some("1")), "java");
+    let host = Fake { jar: true, ..Fake::default() };
+    let own = [("spring.cloud.deployer.local.javaHomePath.2", "/own")];
+    assert_eq!(started(&host, "{}", &app(&[], &own)).program, "/own/bin/java");
+}
+
+#[test]
+fn a_debugger_finds_each_instance_at_a_port_of_its_own() {
+    let args = |properties: &[(&str, &str)]| {
+        let host = Fake { jar: true, ..Fake::default() };
+        let app = App { count: 2, ..app(&[], properties) };
+        deploy(&host, &scope("{}"), &app).unwrap();
+        let second = host.started.borrow()[1].clone();
+        (second.args[0].clone(), second.ports.get(1).and_then(|it| it.number))
+    };
+    const PORT: (&str, &str) = ("spring.cloud.deployer.local.debugPort", "5005");
+    let agent = "-agentlib:jdwp=transport=dt_socket,server=y,suspend=";
+    assert_eq!(args(&[PORT]), (format!("{agent}n,address={{port:debug}}"), Some(5006)));
+    let address = ("spring.cloud.deployer.local.debug-address", "*:6000");
+    let suspend = ("spring.cloud.deployer.local.debug-suspend", "y");
+    let expected = (format!("{agent}y,address=*:{{port:debug}}"), Some(6001));
+    assert_eq!(args(&[PORT, address, suspend]), expected);
+    assert_eq!(args(&[]).1, None);
+    for (name, value) in [("debug-port", "65536"), ("debug-address", "*"), ("debug-suspend", "x")] {
+        let name = format!("spring.cloud.deployer.local.{name}");
+        assert!(plan::check(&scope("{}"), &app(&[], &[(&name, value)])).is_err(), "{name}");
+    }
+}
+
 #[test]
 fn undeploying_asks_a_jar_first_and_leaves_nothing() {
     let host = Fake { jar: true, ..Fake::default() };

@@ -71,7 +71,7 @@ async fn host() -> Host {
 }
 
 /// The first instance of each application, as the platform says now.
-async fn instances(host: &Host, release: &str) -> Vec<Value> {
+pub(super) async fn instances(host: &Host, release: &str) -> Vec<Value> {
     let info = host.get(&format!("/api/release/status/{release}")).await.expect(200).json();
     let text = info["status"]["platformStatus"].as_str().expect("there is a status").to_owned();
     let apps: Value = serde_json::from_str(&text).unwrap();
@@ -85,7 +85,7 @@ fn pid(instance: &Value) -> u32 {
 }
 
 /// The processes whose working folder lies below `folder`.
-fn running_below(folder: &Path) -> Vec<u32> {
+pub(super) fn running_below(folder: &Path) -> Vec<u32> {
     let pids = fs::read_dir("/proc").unwrap().flatten();
     let pids = pids.filter_map(|it| it.file_name().to_str()?.parse().ok());
     let below = |pid: &u32| {

@@ -6,6 +6,7 @@ mod dry_run;
 mod errors;
 mod examples;
 mod install;
+mod local;
 mod package_deletion;
 mod releases;
 mod repositories;

@@ -5,7 +5,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -14,7 +14,7 @@ use futures::StreamExt;
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 
-use super::blocking;
+use super::{blocking, outputs};
 use crate::{
     blobs::Blobs,
     error::{Error, Result},
@@ -108,30 +108,21 @@ pub(super) fn open_output(path: &Path) -> io::Result<File> {
     plain(file)
 }
 
-/// The last bytes of a file.
+/// The last bytes of an output.
 pub(super) async fn tail(path: PathBuf, max_bytes: u32) -> Result<String, String> {
     let limit = u64::from(max_bytes.min(TAIL_BYTES_MAX));
-    let read = move || -> io::Result<Vec<u8>> {
-        let mut file = plain(OpenOptions::new().read(true).custom_flags(flags()).open(path)?)?;
-        let size = file.metadata()?.len();
-        file.seek(SeekFrom::Start(size.saturating_sub(limit)))?;
-        let mut bytes = Vec::new();
-        file.take(limit).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    match blocking(read).await {
+    match blocking(move || outputs::last(&path, limit)).await {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(it) if it.kind() == io::ErrorKind::NotFound => Ok(String::new()),
         Err(it) => Err(format!("the output cannot be read: {it}")),
     }
 }
 
 // Not to be led elsewhere by a link, and not to wait at a pipe.
-fn flags() -> i32 {
+pub(super) fn flags() -> i32 {
     (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32
 }
 
-fn plain(file: File) -> io::Result<File> {
+pub(super) fn plain(file: File) -> io::Result<File> {
     match file.metadata()?.is_file() {
         true => Ok(file),
         false => Err(io::Error::other("it is no plain file")),

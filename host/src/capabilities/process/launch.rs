@@ -91,7 +91,7 @@ fn check_file_name(file: &str) -> Result<(), ProcessError> {
         || file.len() > 255
         || file.starts_with('.')
         || file.contains(['/', '\0'])
-        || [stdout_name(), stderr_name()].contains(&file);
+        || [stdout_name(), stderr_name()].iter().any(|it| file.starts_with(it));
     match odd {
         true => Err(ProcessError::Denied(format!("`{file}` cannot be an artifact's file name"))),
         false => Ok(()),

@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{Grant, Key, blocking, folder, launch, os, ports::Reservations};
+use super::{Grant, Key, blocking, folder, launch, os, outputs, ports::Reservations};
 use crate::{
     blobs::Blobs,
     clock::now_ms,
@@ -41,11 +41,14 @@ const KILL_MAX: Duration = Duration::from_secs(10);
 /// Records of ended processes that nobody forgot, for each one that may run.
 const RECORDS_PER_PROCESS: usize = 8;
 
+const OUTPUTS: [ProcessOutput; 2] = [ProcessOutput::Stdout, ProcessOutput::Stderr];
+
 /// All that are known, and what it takes to run them.
 pub(super) struct Supervisor {
     store: Store,
     blobs: Blobs,
     pub(super) root: PathBuf,
+    output_bytes_max: u64,
     pub(super) entries: Mutex<BTreeMap<Key, Arc<Entry>>>,
     reservations: Mutex<Reservations>,
 }
@@ -63,17 +66,31 @@ pub(super) struct Entry {
 
 impl Supervisor {
     /// Finds the processes that an earlier server left running.
-    pub(super) async fn open(store: Store, blobs: Blobs, root: PathBuf) -> Result<Arc<Supervisor>> {
+    pub(super) async fn open(
+        store: Store,
+        blobs: Blobs,
+        root: PathBuf,
+        output_bytes_max: u64,
+    ) -> Result<Arc<Supervisor>> {
         let root = folder::prepare_root(root).await?;
         let supervisor = Arc::new(Supervisor {
             store,
             blobs,
             root,
+            output_bytes_max,
             entries: Mutex::default(),
             reservations: Mutex::default(),
         });
         supervisor.recover().await?;
+        outputs::spawn(&supervisor, output_bytes_max);
         Ok(supervisor)
+    }
+
+    /// The files that take the outputs of what runs.
+    pub(super) fn outputs(&self) -> Vec<PathBuf> {
+        let entries = lock(&self.entries);
+        let live = entries.values().filter_map(|it| it.record().filter(Process::is_live));
+        live.flat_map(|it| OUTPUTS.map(|output| it.output(output))).collect()
     }
 
     pub(super) async fn start(
@@ -224,6 +241,16 @@ impl Supervisor {
                     }
                 })
                 .await;
+            let limit = supervisor.output_bytes_max;
+            if let Some(process) = entry.record().filter(|it| it.mark == mark) {
+                let paths = OUTPUTS.map(|it| process.output(it));
+                let cut = move || {
+                    for path in &paths {
+                        outputs::bound(path, limit);
+                    }
+                };
+                blocking(cut).await;
+            }
             if let Err(error) = ended {
                 tracing::warn!(
                     process = entry.key.1,

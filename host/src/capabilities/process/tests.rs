@@ -8,6 +8,7 @@ use super::*;
 use crate::plugins::types::{Label, PortRequest, ProcessPhase};
 
 const BINDING: &str = "deployer";
+const OUTPUT_BYTES_MAX: u64 = 1 << 20;
 
 struct Setup {
     folder: TempDir,
@@ -22,14 +23,16 @@ impl Setup {
         let store = Store::open(&folder.path().join("store")).await.unwrap();
         let blobs = Blobs::open(&folder.path().join("blobs")).await.unwrap();
         let root = folder.path().join("processes");
-        let processes = Processes::open(store.clone(), blobs.clone(), root).await.unwrap();
+        let open = Processes::open(store.clone(), blobs.clone(), root, OUTPUT_BYTES_MAX);
+        let processes = open.await.unwrap();
         Setup { folder, store, blobs, processes }
     }
 
     /// A second supervisor over the same records, as after a restart.
     async fn again(&self) -> Processes {
         let root = self.folder.path().join("processes");
-        Processes::open(self.store.clone(), self.blobs.clone(), root).await.unwrap()
+        let (store, blobs) = (self.store.clone(), self.blobs.clone());
+        Processes::open(store, blobs, root, OUTPUT_BYTES_MAX).await.unwrap()
     }
 
     async fn start(&self, name: &str, spec: ProcessSpec) -> Result<ProcessState, ProcessError> {
@@ -311,6 +314,27 @@ async fn a_working_folder_is_only_made_below_a_granted_one() {
         setup.processes.start(BINDING, &grant, "a", at(granted.join("new"))).await.unwrap();
     assert!(started.workdir.starts_with(&*granted.join("new").to_string_lossy()));
     setup.end("a").await;
+}
+
+#[tokio::test]
+async fn a_process_that_writes_without_end_does_not_fill_the_disk() {
+    let setup = Setup::new().await;
+    let script = "head -c 60000000 /dev/zero | tr '\\0' x; echo; echo the end; \
+                  while :; do echo tick >&2; sleep 0.1; done";
+    let state = setup.start("a", sh(script)).await.unwrap();
+    let size = |path: &str| fs::metadata(path).map_or(0, |it| it.len());
+    let ticks = async || size(&state.stderr) > 0;
+    until("it has written all", ticks).await;
+
+    let all = || size(&state.stdout) + size(&format!("{}.1", state.stdout));
+    until("it is cut", async || all() <= OUTPUT_BYTES_MAX * 3 / 2).await;
+
+    let tail = setup.processes.tail(BINDING, "a", ProcessOutput::Stdout, 1 << 20).await.unwrap();
+    assert!(tail.ends_with("x\nthe end\n"), "{} bytes", tail.len());
+    let before = size(&state.stderr);
+    until("it goes on", async || size(&state.stderr) > before).await;
+    setup.end("a").await;
+    assert!(!Path::new(&state.workdir).exists());
 }
 
 #[tokio::test]
