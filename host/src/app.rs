@@ -13,6 +13,7 @@ use crate::{
     capabilities::{Services, artifacts::Artifacts, http::Http, process::Processes},
     config::{Config, plugins},
     error::{Error, Result},
+    events::Events,
     inventory::{self, Downloads},
     login::Login,
     outbox,
@@ -54,6 +55,8 @@ pub struct App {
     pub repositories: Repositories,
     /// What is being done to releases.
     pub engine: Engine,
+    /// What changes, for those who watch.
+    pub events: Events,
     /// Tells the work that deletes large namespaces that there is one.
     pub deletions: Arc<Notify>,
     /// Downloads that are being counted.
@@ -91,7 +94,9 @@ pub async fn start_with(mut config: Config, bindings: Vec<Binding>) -> Result<Ar
     let plugins = Plugins::start(&config.data.join("cache"), key, services)?;
     plugins.swap(plugins.build(bindings).await?);
 
+    let tasks = Tasks::default();
     let app = Arc::new(App {
+        events: Events::start(store.clone(), config.events.clone(), &tasks),
         config: Arc::new(config),
         login,
         deletions: Arc::default(),
@@ -101,7 +106,7 @@ pub async fn start_with(mut config: Config, bindings: Vec<Binding>) -> Result<Ar
         plugins,
         repositories,
         engine: Engine::default(),
-        tasks: Tasks::default(),
+        tasks,
         store_checked: Mutex::new(None),
     });
     engine::spawn(&app);
@@ -116,6 +121,7 @@ impl App {
     /// Ends the background work and closes the store. What was acknowledged is
     /// durable already; this only makes the end a quiet one.
     pub async fn stop(&self) -> Result<()> {
+        self.events.end();
         for late in self.tasks.stop(TASKS_LIMIT).await {
             tracing::warn!(task = late, "background work was cut off");
         }

@@ -44,6 +44,8 @@ pub enum Error {
     Unchanged(String),
     /// The thing is not as the caller expects it to be; the sentence says so.
     Outdated(String),
+    /// It was there once, and is kept no longer; the sentence says what to ask for.
+    Gone(String),
     /// The policy said no; the sentence may be shown.
     Denied(String),
     /// A before-hook said no.
@@ -96,7 +98,8 @@ impl fmt::Display for Error {
             | Error::Conflict(message)
             | Error::Undeletable(message)
             | Error::Unchanged(message)
-            | Error::Outdated(message) => f.write_str(message),
+            | Error::Outdated(message)
+            | Error::Gone(message) => f.write_str(message),
             Error::NotFound { what, name } => write!(f, "{what} `{name}` does not exist"),
             Error::AlreadyExists { what, name } => write!(f, "{what} `{name}` already exists"),
             Error::Denied(why) => f.write_str(why),

@@ -14,6 +14,7 @@ pub mod cli;
 mod clock;
 pub mod config;
 pub mod error;
+pub mod events;
 pub mod inventory;
 pub mod log;
 pub mod login;

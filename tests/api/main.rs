@@ -2,5 +2,6 @@
 
 mod hooks;
 mod inventory;
+mod own;
 mod release;
 mod server;

@@ -18,9 +18,14 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Reads a response to its end.
+    /// Reads a response to its end. One that has none, a stream of events, is not read.
     pub async fn of(response: Response<axum::body::Body>) -> Answer {
         let (parts, body) = response.into_parts();
+        let kind = parts.headers.get("content-type");
+        if kind.is_some_and(|it| it == "text/event-stream") {
+            let bytes = Bytes::new();
+            return Answer { status: parts.status.as_u16(), headers: parts.headers, bytes };
+        }
         let bytes = to_bytes(body, usize::MAX).await.expect("the body ends well");
         Answer { status: parts.status.as_u16(), headers: parts.headers, bytes }
     }

@@ -17,7 +17,7 @@ use chandlery::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::Answer;
+use crate::{Answer, EventStream};
 
 /// A server over a data folder of its own, which goes when it does.
 pub struct Host {
@@ -169,6 +169,24 @@ impl Host {
     pub async fn send(&self, request: Request<Body>) -> Answer {
         self.anonymous().send(request).await
     }
+
+    /// Sends a GET whose answer goes on.
+    pub async fn stream(&self, path: &str) -> EventStream {
+        EventStream::of(self.api.answer(request(Method::GET, path, Body::empty())).await)
+    }
+
+    /// The same, going on behind the event of that id.
+    pub async fn stream_after(&self, path: &str, last: &str) -> EventStream {
+        let mut request = request(Method::GET, path, Body::empty());
+        let last = last.parse().expect("an id is a header's value");
+        request.headers_mut().insert("last-event-id", last);
+        EventStream::of(self.api.answer(request).await)
+    }
+
+    /// What answers, to be served over a socket.
+    pub fn api(&self) -> Api {
+        self.api.clone()
+    }
 }
 
 /// A client of a [`Host`].
@@ -216,6 +234,15 @@ impl Client<'_> {
         let tail = format!("\r\n--{boundary}--\r\n");
         let body = [head.as_bytes(), file, tail.as_bytes()].concat();
         self.post_bytes(path, &format!("multipart/form-data; boundary={boundary}"), body).await
+    }
+
+    /// Sends a GET whose answer goes on.
+    pub async fn stream(&self, path: &str) -> EventStream {
+        let mut request = request(Method::GET, path, Body::empty());
+        if let Some(principal) = &self.principal {
+            request.extensions_mut().insert(principal.clone());
+        }
+        EventStream::of(self.host.api.answer(request).await)
     }
 
     /// Sends any request.

@@ -33,6 +33,7 @@ pub mod dry_run;
 pub mod guest;
 mod host;
 mod program;
+mod stream;
 
 pub use self::{
     answer::Answer,
@@ -41,4 +42,5 @@ pub use self::{
     dry_run::DryRun,
     host::{Client, Host, HostBuilder},
     program::{Ended, PATIENCE, Program, Running, read_to_end, status},
+    stream::{Block, EventStream},
 };

@@ -8,25 +8,30 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::release::failure;
+use super::{release::failure, v1::problem};
 
 /// An API with words of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
-    /// The Escape Inventory's, and our own beside it.
+    /// The Escape Inventory's, and what belongs to none.
     Inventory,
     /// Spring Cloud Skipper's.
     Release,
+    /// Our own, of what both are about: releases and events.
+    Own,
 }
 
 impl Family {
     /// The family of a path.
     pub(super) fn of(path: &str) -> Family {
-        let release = |root: &str| {
+        let under = |root: &str| {
             path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         let roots = ["/api/release", "/api/package", "/api/about", "/actuator"];
-        match path == "/api" || roots.into_iter().any(release) || skipper_repository(path) {
+        if ["/api/v1/releases", "/api/v1/events"].into_iter().any(under) {
+            return Family::Own;
+        }
+        match path == "/api" || roots.into_iter().any(under) || skipper_repository(path) {
             true => Family::Release,
             false => Family::Inventory,
         }
@@ -37,6 +42,7 @@ impl Family {
         match self {
             Family::Inventory => plain(StatusCode::NOT_FOUND, "404 page not found\n"),
             Family::Release => failure(StatusCode::NOT_FOUND, "No message available", path),
+            Family::Own => problem(StatusCode::NOT_FOUND, "there is no such path", path),
         }
     }
 
@@ -48,6 +54,10 @@ impl Family {
                 let message = format!("Request method '{method}' not supported");
                 failure(StatusCode::METHOD_NOT_ALLOWED, &message, path)
             }
+            Family::Own => {
+                let detail = format!("the path does not take `{method}`");
+                problem(StatusCode::METHOD_NOT_ALLOWED, &detail, path)
+            }
         }
     }
 
@@ -56,6 +66,7 @@ impl Family {
         match self {
             Family::Inventory => (status, why.to_owned()).into_response(),
             Family::Release => failure(status, why, path),
+            Family::Own => problem(status, why, path),
         }
     }
 
@@ -64,6 +75,9 @@ impl Family {
         match self {
             Family::Inventory => plain(StatusCode::UNAUTHORIZED, "Not Authorized\n"),
             Family::Release => failure(StatusCode::UNAUTHORIZED, "Unauthorized", path),
+            Family::Own => {
+                problem(StatusCode::UNAUTHORIZED, "it takes the right name and password", path)
+            }
         }
     }
 
@@ -79,6 +93,11 @@ impl Family {
             Family::Release => {
                 failure(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error", path)
             }
+            Family::Own => problem(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the server broke; its log says how",
+                path,
+            ),
         }
     }
 }
@@ -109,7 +128,17 @@ mod tests {
         for path in ["/api/package/upload", "/api/packageMetadata/1", "/api/releases"] {
             assert_eq!(Family::of(path), Family::Release, "{path}");
         }
-        for path in ["/", "/api/v1/inventory/", "/api/aboutx", "/api/releasex", "/health"] {
+        for path in ["/api/v1/releases", "/api/v1/releases/a/plan", "/api/v1/events"] {
+            assert_eq!(Family::of(path), Family::Own, "{path}");
+        }
+        for path in [
+            "/",
+            "/api/v1/inventory/",
+            "/api/v1/eventsx",
+            "/api/aboutx",
+            "/api/releasex",
+            "/health",
+        ] {
             assert_eq!(Family::of(path), Family::Inventory, "{path}");
         }
     }

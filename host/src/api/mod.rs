@@ -18,6 +18,7 @@ mod router;
 mod routes;
 mod serve;
 mod site;
+mod v1;
 mod wire;
 
 pub use self::{

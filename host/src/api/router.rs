@@ -30,7 +30,7 @@ use super::{
     path::{self, Spelling},
     release,
     routes::{Routes, any, get},
-    site,
+    site, v1,
 };
 use crate::app::App;
 
@@ -70,6 +70,11 @@ impl Api {
             answer.headers_mut().insert(REQUEST_ID, value);
         }
         answer
+    }
+
+    /// Ends the answers that have no end of their own.
+    pub(super) fn end(&self) {
+        self.app.events.end();
     }
 
     /// Keeps a panic in the one request that it belongs to.
@@ -143,8 +148,9 @@ impl Api {
     }
 }
 
-/// Every route of a server, with `dev` or without: its own, the Inventory's, Skipper's.
-pub(super) fn all(dev: bool) -> [Routes; 3] {
+/// Every route of a server, with `dev` or without: its own, the Inventory's, Skipper's,
+/// and our own beside these.
+pub(super) fn all(dev: bool) -> [Routes; 4] {
     let server = [
         get("health", "/health", health::health)
             .says("Whether the server is alive")
@@ -168,17 +174,18 @@ pub(super) fn all(dev: bool) -> [Routes; 3] {
             .as_written(),
     ];
     let server = Routes::default().group("Server", "", server);
-    [server, inventory::routes(), release::routes()].map(|it| it.served(dev))
+    [server, inventory::routes(), release::routes(), v1::routes()].map(|it| it.served(dev))
 }
 
 fn routes(app: Arc<App>) -> Router {
-    let [server, inventory, release] = all(app.config.dev);
+    let [server, inventory, release, own] = all(app.config.dev);
     // Sees the request alone, and costs it no future of its own.
     let note_route: fn(Request<Body>) -> Request<Body> = metrics::note_route;
     Router::new()
         .merge(server.router())
         .merge(inventory.router())
         .merge(release::around(release.router()))
+        .merge(v1::around(own.router()))
         .method_not_allowed_fallback(no_method)
         .layer(MapRequestLayer::new(note_route))
         .fallback(no_route)

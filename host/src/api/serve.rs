@@ -61,11 +61,18 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub trait Answers: Clone + Send + 'static {
     /// Answers one request.
     fn answer(&self, request: Request<Body>) -> impl Future<Output = Response> + Send;
+
+    /// Ends the answers that have no end of their own: the server is stopping.
+    fn end(&self) {}
 }
 
 impl Answers for Api {
     fn answer(&self, request: Request<Body>) -> impl Future<Output = Response> + Send {
         Api::answer(self, request)
+    }
+
+    fn end(&self) {
+        Api::end(self);
     }
 }
 
@@ -139,6 +146,7 @@ impl Server {
             }
         }
         drop(self.listener);
+        api.end();
         let limit = Duration::from_millis(self.config.timeouts.drain_ms);
         if tokio::time::timeout(limit, graceful.shutdown()).await.is_err() {
             tracing::warn!(connections = crowd.count(), "requests under way were cut off");

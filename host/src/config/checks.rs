@@ -29,6 +29,9 @@ pub(super) fn check(config: &Config) -> Result<()> {
     at_least("timeouts.body_ms", timeouts.body_ms, 1)?;
     at_least("timeouts.write_ms", timeouts.write_ms, 1)?;
     at_least("releases.health_check_ms", config.releases.health_check_ms, 10)?;
+    at_least("events.kept_max", config.events.kept_max, 1)?;
+    at_least("events.kept_hours", config.events.kept_hours, 1)?;
+    at_least("events.heartbeat_ms", config.events.heartbeat_ms, 100)?;
 
     for (index, host) in config.allowed_hosts.iter().enumerate() {
         allowed_host(&format!("allowed_hosts.{index}"), host)?;

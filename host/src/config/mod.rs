@@ -53,6 +53,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long clients may take.
     pub timeouts: Timeouts,
+    /// What those hear who watch what changes.
+    pub events: Events,
     /// A URL that is told of every upload in the way Escape's Inventory tells it; nobody
     /// is where it is empty.
     pub web_hook: String,
@@ -130,6 +132,20 @@ pub struct Timeouts {
     pub write_ms: u64,
     /// For requests that are under way when the server is told to stop, in milliseconds.
     pub drain_ms: u64,
+}
+
+/// What those hear who watch what changes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Events {
+    /// Watchers at once.
+    pub watchers_max: usize,
+    /// The last so many changes can be told again to one who comes back.
+    pub kept_max: u64,
+    /// And none that is older than so many hours.
+    pub kept_hours: u64,
+    /// How often a watcher who hears nothing hears that, in milliseconds.
+    pub heartbeat_ms: u64,
 }
 
 /// A plugin to put to work.
@@ -212,6 +228,7 @@ impl Default for Config {
             log: Log::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
+            events: Events::default(),
             web_hook: String::new(),
             plugins: Vec::new(),
             platforms: BTreeMap::new(),
@@ -259,6 +276,12 @@ impl Default for Releases {
             upgrade_values: CarriedValues::Added,
             rollback_values: CarriedValues::Replaced,
         }
+    }
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Events { watchers_max: 1024, kept_max: 1_000_000, kept_hours: 7 * 24, heartbeat_ms: 15_000 }
     }
 }
 

@@ -77,6 +77,13 @@ pub enum Outcome {
         /// And after.
         after: String,
     },
+    /// It was begun, and takes a while: its end is a record of its own.
+    Begun,
+    /// It was begun and did not work.
+    Failed {
+        /// Why.
+        why: String,
+    },
     /// It was refused, with this sentence.
     Refused {
         /// Why.
@@ -128,6 +135,21 @@ pub fn head(view: &(impl View + ?Sized)) -> Result<Head> {
 pub fn entries(view: &(impl View + ?Sized), number: u64, limit: usize) -> Result<Vec<Entry>> {
     let rows = view.range(AUDIT, &number.to_be_bytes(), b"", Take { reverse: false, limit })?;
     rows.iter().map(|(_, value)| decode(value)).collect()
+}
+
+/// The number of the first record that was made at that time or later, in microseconds
+/// since 1970; one more than the last where there is none. Takes it that the clock
+/// never went back.
+pub fn first_since(view: &(impl View + ?Sized), at_us: i64) -> Result<u64> {
+    let (mut low, mut high) = (1, head(view)?.number + 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match find::<Entry>(view, AUDIT, &middle.to_be_bytes())? {
+            Some(entry) if entry.at_us >= at_us => high = middle,
+            _ => low = middle + 1,
+        }
+    }
+    Ok(low)
 }
 
 /// Walks the whole chain, and says how many records it has or what is wrong with it.

@@ -153,6 +153,16 @@ impl Store {
         self.queue(Trail::Done(audit), work).await
     }
 
+    /// The same for a change that is not simply done: its audit record says `outcome`.
+    pub async fn write_as<T: Send + 'static>(
+        &self,
+        audit: Audit,
+        outcome: Outcome,
+        work: impl FnOnce(&mut dyn Change) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.queue(Trail::Told(audit, outcome), work).await
+    }
+
     /// The same for bookkeeping of the server's own, which leaves no audit record.
     pub async fn write_unaudited<T: Send + 'static>(
         &self,

@@ -18,6 +18,7 @@ const READER: &[&str] = &[
     "inventory:version:next",
     "inventory:version:download",
     "inventory:tag:list",
+    "event:read",
 ];
 const WRITER: &[&str] = &[
     "inventory:version:register",
@@ -35,6 +36,8 @@ const VIEW: &[&str] = &[
     "release:read",
     "release:list",
     "release:logs",
+    "release:history",
+    "event:read",
 ];
 const CREATE: &[&str] = &[
     "package:upload",
@@ -47,6 +50,7 @@ const CREATE: &[&str] = &[
     "release:cancel",
     "release:delete",
     "release:actuate",
+    "release:plan",
 ];
 
 /// The actions of a role, in parts; `None` for a role that is not built in.

@@ -42,6 +42,9 @@ const ACTIONS: &[&str] = &[
     "release:delete",
     "release:logs",
     "release:actuate",
+    "release:history",
+    "release:plan",
+    "event:read",
 ];
 
 const BINDINGS: &str = r#"{
@@ -90,7 +93,7 @@ fn target(action: &str, namespace: &str) -> Target {
     let (namespace, name) = match kind {
         "namespace" if action.ends_with(":list") => ("", ""),
         "namespace" => ("", namespace),
-        "unit" | "version" | "tag" => (namespace, "web"),
+        "unit" | "version" | "tag" | "event" => (namespace, "web"),
         _ => ("", "web"),
     };
     Target {
@@ -189,6 +192,9 @@ release:cancel              --- --- --- --- --- --- APT APT
 release:delete              --- --- --- --- --- --- APT APT
 release:logs                --- --- --- --- --- APT APT APT
 release:actuate             --- --- --- --- --- --- APT APT
+release:history             --- --- --- --- --- APT APT APT
+release:plan                --- --- --- --- --- --- APT APT
+event:read                  -P- AP- APT AP- -P- APT APT APT
 ";
     assert_eq!(table, expected, "\n{table}");
 }

@@ -38,6 +38,7 @@ impl IntoResponse for Failure {
                 text(StatusCode::CONFLICT, why.clone())
             }
             Error::Outdated(why) => text(StatusCode::PRECONDITION_FAILED, why.clone()),
+            Error::Gone(why) => text(StatusCode::GONE, why.clone()),
             Error::Denied(why) => text(StatusCode::FORBIDDEN, why.clone()),
             Error::TooLarge { .. } => text(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
             Error::Busy { retry_after, .. } => {

@@ -37,7 +37,8 @@ use crate::{
 
 const TITLE: &str = "Chandlery";
 const ABOUT: &str = "One server for two APIs: the inventory keeps releases, as Escape's clients \
-    know it, and the release API puts packages to work, as Skipper's clients know it. Every GET \
+    know it, and the release API puts packages to work, as Skipper's clients know it; releases \
+    and events have endpoints of our own beside both, under `/api/v1/`. Every GET \
     answers HEAD as well. Every answer carries the request's id as `X-Request-Id`. A path of the \
     inventory is the same with and without a final slash, unless it says otherwise.";
 

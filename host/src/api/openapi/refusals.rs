@@ -7,7 +7,7 @@ use utoipa::openapi::{
 };
 
 use super::content::{named, reference};
-use crate::api::{family::Family, release::FailureBody};
+use crate::api::{family::Family, release::FailureBody, v1::Problem};
 
 /// What a family answers with that status, and the name that it is described under.
 pub(super) fn component(family: Family, status: u16) -> (String, Response) {
@@ -16,6 +16,10 @@ pub(super) fn component(family: Family, status: u16) -> (String, Response) {
         Family::Release => {
             answer =
                 answer.content("application/json", Content::new(Some(reference::<FailureBody>())));
+        }
+        Family::Own => {
+            let body = Content::new(Some(reference::<Problem>()));
+            answer = answer.content("application/problem+json", body);
         }
         Family::Inventory if says_why(status) => {
             answer = answer.content("text/plain", Content::new(Some(string())));
@@ -32,7 +36,7 @@ pub(super) fn component(family: Family, status: u16) -> (String, Response) {
 
 /// The types that these answers name.
 pub(super) fn schemas() -> Vec<(String, RefOr<Schema>)> {
-    named::<FailureBody>()
+    [named::<FailureBody>(), named::<Problem>()].concat()
 }
 
 /// What a status means here.
@@ -48,6 +52,7 @@ pub(super) fn reason(status: u16) -> &'static str {
         404 => "It does not exist.",
         405 => "The path does not take that method.",
         409 => "What is stored now does not allow it.",
+        410 => "It is kept no longer.",
         412 => "It has changed since the client looked.",
         413 => "The body is larger than the limits allow.",
         415 => "The body is of a type that is not read.",

@@ -147,6 +147,7 @@ impl From<Error> for Failure {
             Error::Unchanged(_) => Failure::new(StatusCode::CONFLICT, class::UPGRADE, message),
             Error::Denied(_) => Failure::new(StatusCode::FORBIDDEN, class::DENIED, message),
             Error::Outdated(_) => skipper(StatusCode::PRECONDITION_FAILED),
+            Error::Gone(_) => skipper(StatusCode::GONE),
             Error::TooLarge { .. } => skipper(StatusCode::PAYLOAD_TOO_LARGE),
             Error::Busy { retry_after, .. } => Failure {
                 retry_after: Some(*retry_after),
