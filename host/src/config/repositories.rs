@@ -116,8 +116,8 @@ fn check_url(text: &str) -> Result<(), String> {
                 `index.yml` is; without one a repository is `local = true` or has `inventory`";
     if text.starts_with("file:") {
         let url = Url::parse(text).map_err(|_| form.to_owned())?;
-        return match url.host_str().is_none() && url.to_file_path().is_ok() && !text.contains('\\')
-        {
+        let absolute = text.starts_with("file:/") && !text.contains('\\');
+        return match absolute && url.host_str().is_none() && url.to_file_path().is_ok() {
             true => Ok(()),
             false => Err(form.to_owned()),
         };

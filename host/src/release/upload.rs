@@ -16,6 +16,7 @@ use crate::{
     app::App,
     authz::Permit,
     error::{Error, Result},
+    plugins::Kind,
     store::{
         View, blob_refs,
         outbox::{self, Announcement},
@@ -64,6 +65,7 @@ pub async fn upload(app: &App, permit: Permit, request: UploadRequest) -> Result
         )));
     }
     metadata.repository_name = Some(repository.clone());
+    warn_of_renderer(&permit, &metadata);
     let metadata = reviewed(app, &permit, metadata).await?;
 
     let limit_bytes = app.config.limits.package_bytes_max;
@@ -189,6 +191,16 @@ async fn reviewed(
         }
     };
     permit.reviewed(app, metadata, object, None, amended).await
+}
+
+/// A package may come before the plugin that it is for.
+fn warn_of_renderer(permit: &Permit, metadata: &PackageMetadata) {
+    let Some(renderer) = &metadata.renderer else { return };
+    let plugins = &permit.caller.plugins;
+    if !plugins.names().iter().any(|(name, kind)| name == renderer && *kind == Kind::Renderer) {
+        let warning = format!("there is no renderer `{renderer}` that could render this package");
+        permit.caller.warnings.add(vec![warning]);
+    }
 }
 
 fn json(metadata: &PackageMetadata) -> Result<Value> {

@@ -5,6 +5,9 @@
 //! name, so a top-level map that is no sub-package is not in it. Sub-packages of
 //! sub-packages are not unwound: they find their values under their own name in
 //! their parent's.
+//!
+//! All of them together are held to what one text may come to: a package may have a
+//! hundred sub-packages, and each a small text that stands for a large one.
 
 use std::collections::HashSet;
 
@@ -19,8 +22,10 @@ pub type Values = Map<String, Value>;
 /// The model that `package` is rendered with, `overrides` being the request's
 /// values: YAML text, or none.
 pub fn merge(package: &Package, overrides: Option<&str>) -> Result<Values> {
+    let mut budget = Budget::default();
     let overrides = parse_overrides(overrides)?;
-    let own = parse_own(package)?;
+    budget.spend(&overrides)?;
+    let own = parse_own(package, &mut budget)?;
     let names: Vec<&str> =
         package.dependencies.iter().map(|it| it.metadata.name.as_str()).collect();
 
@@ -36,7 +41,48 @@ pub fn merge(package: &Package, overrides: Option<&str>) -> Result<Values> {
     if package.dependencies.is_empty() {
         return Ok(merged);
     }
-    rebuild(package, &own.unwrap_or_default(), merged)
+    rebuild(package, &own.unwrap_or_default(), merged, budget)
+}
+
+/// What all values may come to.
+#[derive(Default)]
+struct Budget {
+    nodes: usize,
+    bytes: usize,
+}
+
+impl Budget {
+    fn spend(&mut self, values: &Values) -> Result<()> {
+        for (key, value) in values {
+            self.bytes += key.len();
+            self.measure(value);
+        }
+        match self.nodes > yaml::NODES_MAX || self.bytes > yaml::BYTES_MAX {
+            true => Err(Error::Conflict(format!(
+                "The values of the request, the package and its sub-packages come to more than {} \
+                 values or {} bytes, aliases expanded",
+                yaml::NODES_MAX,
+                yaml::BYTES_MAX
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    fn measure(&mut self, value: &Value) {
+        self.nodes += 1;
+        match value {
+            Value::Object(map) => {
+                for (key, value) in map {
+                    self.bytes += key.len();
+                    self.measure(value);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|it| self.measure(it)),
+            Value::String(text) => self.bytes += text.len(),
+            Value::Number(it) => self.bytes += it.as_str().len(),
+            Value::Null | Value::Bool(_) => (),
+        }
+    }
 }
 
 /// The values of a request laid over those that an earlier one gave, as YAML. A list
@@ -81,7 +127,12 @@ fn join(under: &mut Vec<Value>, over: Vec<Value>) {
     under.extend(over.into_iter().zip(is_new).filter_map(|(it, is_new)| is_new.then_some(it)));
 }
 
-fn rebuild(package: &Package, own: &Values, mut merged: Values) -> Result<Values> {
+fn rebuild(
+    package: &Package,
+    own: &Values,
+    mut merged: Values,
+    mut budget: Budget,
+) -> Result<Values> {
     let mut model = Values::new();
     for (key, value) in &merged {
         if !value.is_object() && own.contains_key(key) {
@@ -92,7 +143,7 @@ fn rebuild(package: &Package, own: &Values, mut merged: Values) -> Result<Values
         let name = &dependency.metadata.name;
         let mut given = map_of(own.get(name).cloned());
         deep_merge(&mut given, map_of(merged.remove(name)));
-        let mut values = parse_own(dependency)?.unwrap_or_default();
+        let mut values = parse_own(dependency, &mut budget)?.unwrap_or_default();
         deep_merge(&mut values, given);
         model.insert(name.clone(), Value::Object(values));
     }
@@ -112,11 +163,14 @@ fn parse_overrides(text: Option<&str>) -> Result<Values> {
 }
 
 /// A package's own values; none where it has no file or an empty one.
-fn parse_own(package: &Package) -> Result<Option<Values>> {
+fn parse_own(package: &Package, budget: &mut Budget) -> Result<Option<Values>> {
     let text = package.config_values.as_ref().and_then(|it| it.raw.as_deref());
     match yaml::single(text.unwrap_or_default()) {
         Ok(Value::Null) => Ok(None),
-        Ok(Value::Object(values)) => Ok(Some(values)),
+        Ok(Value::Object(values)) => {
+            budget.spend(&values)?;
+            Ok(Some(values))
+        }
         Ok(_) => Err(Error::Conflict(
             "Config Values that are not a map are not yet supported.".to_owned(),
         )),
@@ -294,6 +348,22 @@ log:
         );
         assert_eq!(carried("# nothing", "a: 1").unwrap(), "a: 1\n");
         assert!(carried("a: 1", "- b").unwrap_err().to_string().starts_with("Was expecting"));
+    }
+
+    #[test]
+    fn all_values_together_are_bounded() {
+        let items = vec!["x"; 1000].join(", ");
+        let text = format!("a: &a [{items}]\nb: [{}]", vec!["*a"; 100].join(", "));
+        let children = |count: usize| -> Vec<Package> {
+            (0..count).map(|it| package(&format!("p{it}"), Some(&text), vec![])).collect()
+        };
+
+        assert!(merge(&package("p", None, children(2)), None).is_ok());
+        let message = message(&package("p", None, children(3)), None);
+        assert!(message.contains("come to more than 250000 values"), "{message}");
+        let two = package("p", Some(&text), children(1));
+        assert!(merge(&two, Some("a: 1")).is_ok());
+        assert!(merge(&two, Some(&text)).is_err());
     }
 
     #[test]

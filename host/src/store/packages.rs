@@ -23,6 +23,7 @@ pub use self::{
 use super::{Change, Record, Table, Take, View, blob_refs, find as record, keep, key, prefix};
 use crate::{
     error::{Error, Result},
+    inventory::Version as UnitVersion,
     release::model::PackageMetadata,
 };
 
@@ -194,14 +195,35 @@ pub fn delete(change: &mut (impl Change + ?Sized), row: &PackageRow) -> Result<(
     repositories::changed(change, row.repository(), -1)
 }
 
-/// Orders versions: semantic ones by their rules and above all others, which are
+/// Orders versions: semantic ones by their rules, those that are numbers with dots
+/// between among them, as the inventory has it, and both above all others, which are
 /// compared as text.
 pub fn compare_versions(left: &str, right: &str) -> Ordering {
-    match (Version::parse(left), Version::parse(right)) {
-        (Ok(left), Ok(right)) => left.cmp(&right),
-        (Ok(_), Err(_)) => Ordering::Greater,
-        (Err(_), Ok(_)) => Ordering::Less,
-        (Err(_), Err(_)) => left.cmp(right),
+    match (numbers(left), numbers(right)) {
+        (Some(one), Some(other)) => {
+            let finer = match (&one.1, &other.1) {
+                (Some(one), Some(other)) => one.cmp(other),
+                // What comes before a version comes before its numbers alone.
+                (Some(one), None) if !one.pre.is_empty() => Ordering::Less,
+                (None, Some(other)) if !other.pre.is_empty() => Ordering::Greater,
+                _ => left.cmp(right),
+            };
+            one.0.order(&other.0).then(finer)
+        }
+        (Some(_), None) => Ordering::Greater,
+        (None, Some(_)) => Ordering::Less,
+        (None, None) => left.cmp(right),
+    }
+}
+
+/// The numbers that a version begins with, and the whole where it is semantic.
+fn numbers(text: &str) -> Option<(UnitVersion, Option<Version>)> {
+    match Version::parse(text) {
+        Ok(it) => {
+            let numbers = format!("{}.{}.{}", it.major, it.minor, it.patch);
+            Some((UnitVersion::parse(&numbers)?, Some(it)))
+        }
+        Err(_) => Some((UnitVersion::parse(text)?, None)),
     }
 }
 
@@ -315,6 +337,18 @@ mod tests {
     fn versions_that_are_not_semantic_are_compared_as_text() {
         assert!(compare_versions("1.0.0.RELEASE", "1.0.0.RC1").is_gt());
         assert!(compare_versions("0.0.1", "9.0.0.RELEASE").is_gt());
+        assert!(compare_versions("1", "9.0.0.RELEASE").is_gt());
+    }
+
+    #[test]
+    fn numbers_with_dots_between_are_compared_as_numbers() {
+        let ordered =
+            ["0.9", "1.0", "1.0.0-rc1", "1.0.0", "1.0.0+b", "1.9", "1.10", "2", "2.0.0.1", "10"];
+        for (at, one) in ordered.iter().enumerate() {
+            for (other_at, other) in ordered.iter().enumerate() {
+                assert_eq!(compare_versions(one, other), at.cmp(&other_at), "{one} {other}");
+            }
+        }
     }
 
     #[test]

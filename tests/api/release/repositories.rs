@@ -6,12 +6,19 @@ use std::{fs, path::Path};
 use axum::{body::Body, http::Request};
 use chandlery::{
     config::{Config, RepositoryConfig},
-    plugins::Binding,
-    store::packages::{self, PackageRow},
+    plugins::{Binding, Kind},
+    store::{
+        outbox,
+        packages::{self, PackageRow},
+    },
 };
 use chandlery_tests::{Answer, Host, guest, program};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use super::{FILES, SKIPPER, UPLOAD, bindings, failure, install::until, upload_of, zip};
 
@@ -287,7 +294,8 @@ async fn a_package_may_name_its_renderer() {
     let release = host.post(INSTALL, &install("a", "log", None)).await.expect(201).json();
 
     assert!(release["manifest"]["data"].as_str().unwrap().contains("# {{nobody}}"));
-    host.post(UPLOAD, &upload("2.0.0", "nobody")).await.expect(201);
+    let warned = host.post(UPLOAD, &upload("2.0.0", "nobody")).await.expect(201);
+    assert!(warned.header("warning").contains("no renderer `nobody`"), "it may come later");
     assert_eq!(
         refused(&host, &install("b", "log", None)).await,
         "Package [log:2.0.0] is to be rendered by 'nobody', and there is no renderer of that \
@@ -423,16 +431,19 @@ async fn a_unit_that_holds_a_package_is_installed_from_the_inventory() {
     };
     add("web", "1.0", &zip("web", "1.0", "name: web\nversion: 0.0.1-dev\n")).await;
     add("web", "1.1", &zip("web", "v1.1", "name: web\nversion: 0.0.1-dev\n")).await;
+    add("web", "1.10", &zip("web", "1.10", "name: web\nversion: 0.0.1-dev\n")).await;
     add("plain", "1.0", b"no package").await;
 
     let release = host.post(INSTALL, &install("a", "web", None)).await.expect(201).json();
 
     let metadata = &release["pkg"]["metadata"];
-    assert_eq!((&metadata["name"], &metadata["version"]), (&json!("web"), &json!("1.1")));
+    assert_eq!((&metadata["name"], &metadata["version"]), (&json!("web"), &json!("1.10")));
     assert_eq!(metadata["repositoryName"], "apps");
     let release = host.post(INSTALL, &install("b", "web", Some("1.0"))).await.expect(201).json();
     assert_eq!(release["pkg"]["metadata"]["version"], "1.0");
-    assert_eq!(row(&host, "web", "1.0").await.unwrap().repository(), "apps");
+    until("what was only uploaded is listed", async || row(&host, "web", "1.1").await.is_some())
+        .await;
+    assert_eq!(row(&host, "web", "1.1").await.unwrap().repository(), "apps");
     for (name, version) in [("plain", None), ("web", Some("2.0")), ("web", Some("latest"))] {
         let message = refused(&host, &install("c", name, version)).await;
         assert!(message.starts_with("Can not find "), "{message}");
@@ -462,4 +473,103 @@ async fn a_package_of_the_inventory_is_for_those_who_may_download_it() {
     let denied = "org.springframework.security.access.AccessDeniedException";
     failure(answer, 403, denied);
     assert_eq!(row(&host, "web", "1.0").await, None);
+}
+
+/// A server that answers each request with that.
+async fn answering(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = vec![0; 4096];
+            let read = stream.read(&mut request).await.unwrap_or_default();
+            let head = String::from_utf8_lossy(&request[..read]).into_owned();
+            // The other side may have had enough of it.
+            let _ = stream.write_all(&answer(&head)).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn a_repository_leads_to_nobody_inside() {
+    let index = |_: &str| b"HTTP/1.1 200 OK\r\n\r\nname: log\nversion: 1.0.0\n".to_vec();
+    let inside = answering(index).await;
+    let moved = format!("HTTP/1.1 302 Found\r\nLocation: {inside}/index.yml\r\n\r\n");
+    let outside = answering(move |_| moved.clone().into_bytes()).await;
+
+    let host = host([("direct", remote(&inside)), ("moved", remote(&outside))]).await;
+
+    assert_eq!(refresh_of(&host, "direct").await["entries"], 1);
+    let failed = refresh_of(&host, "moved").await["failure"].as_str().unwrap().to_owned();
+    assert!(failed.contains("resources.http_private"), "{failed}");
+}
+
+#[tokio::test]
+async fn an_index_without_an_end_is_left() {
+    let large = vec![b'#'; (16 << 20) + 1];
+    let endless = answering(move |_| [b"HTTP/1.1 200 OK\r\n\r\n", &large[..]].concat()).await;
+    let lying = answering(|_| {
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\nname: log\n".to_vec()
+    })
+    .await;
+    let cut = answering(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nname: l".to_vec());
+
+    let host = host([
+        ("endless", remote(&endless)),
+        ("lying", remote(&lying)),
+        ("cut", remote(&cut.await)),
+    ])
+    .await;
+
+    for (name, why) in
+        [("endless", "limit of 16777216"), ("lying", "limit of 16777216"), ("cut", "")]
+    {
+        let refresh = refresh_of(&host, name).await;
+        assert_eq!(refresh["outcome"], "failed", "{refresh}");
+        assert!(refresh["failure"].as_str().unwrap().contains(why), "{refresh}");
+    }
+    assert_eq!(host.app.store.read(|view| packages::newest(view, "log")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_index_is_read_again_on_a_schedule() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path(), &[("log", "1.0.0")]);
+    let host = Host::builder()
+        .plugins(bindings())
+        .config(named([("files", at(folder.path()))]))
+        .config(|it| it.repository_refresh_ms = 50)
+        .start()
+        .await;
+    until("it is read at first", async || row(&host, "log", "1.0.0").await.is_some()).await;
+
+    fill(folder.path(), &[("log", "1.0.0"), ("log", "1.0.1")]);
+
+    until("it is read again", async || row(&host, "log", "1.0.1").await.is_some()).await;
+}
+
+#[tokio::test]
+async fn a_refresh_asks_its_hooks_and_is_told_and_audited() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path(), &[]);
+    let host = host([("files", at(folder.path()))]).await;
+    let path = format!("{OURS}/files/refresh");
+    let put = async |mut more: Vec<Binding>| {
+        let mut all = bindings();
+        all.append(&mut more);
+        host.app.plugins.swap(host.app.plugins.build(all).await.unwrap());
+    };
+    fill(folder.path(), &[("log", "1.0.0")]);
+
+    put(vec![guest::refusing_hook()]).await;
+    host.post(&path, &Value::Null).await.expect(400);
+    assert_eq!(row(&host, "log", "1.0.0").await, None);
+
+    let component = guest::Wat::new("notifying-hook").component();
+    put(vec![guest::binding("deaf", Kind::AfterHook, component)]).await;
+    host.post(&path, &Value::Null).await.expect(200);
+    let queues = host.app.store.read(|view| outbox::queues(view)).await.unwrap();
+    assert_eq!(queues.into_iter().find(|it| it.0 == "deaf").unwrap().1.waiting, 1);
 }

@@ -16,6 +16,7 @@ use crate::{
     authz::{self, Caller, Permit},
     error::Result,
     inventory::{self, Expected, UnitPlace, Version},
+    release::repositories,
 };
 
 /// What may stand beside the file in the body.
@@ -55,7 +56,8 @@ pub(super) async fn upload(
     });
     let stored = inventory::take_in(&app, &permit, file).await?;
     body.finish(FIELDS_BYTES_MAX).await?;
-    inventory::upload(&app, &permit, place, version, stored, expected).await?;
+    inventory::upload(&app, &permit, place.clone(), version.clone(), stored, expected).await?;
+    repositories::notice(&app, place, version);
     Ok(StatusCode::OK)
 }
 

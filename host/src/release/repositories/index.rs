@@ -157,7 +157,7 @@ version: 1
         assert_eq!(index.packages.len(), 1);
         assert_eq!((index.skipped, index.notes.len()), (6, 6));
         assert!(index.notes[0].contains("line 1 of the index: `version` is missing"));
-        assert!(index.notes[1].contains("line 3 of the index: Entry is outside"), "{index:?}");
+        assert!(index.notes[1].contains("line 2 of the index: Entry is outside"), "{index:?}");
         assert!(index.notes[5].contains("is not known here"), "{index:?}");
     }
 

@@ -1,10 +1,10 @@
 //! Repositories of the inventory: a unit whose package holds a `package.yml` is a
 //! package of the unit's name and version.
 //!
-//! Nothing is scanned for: a package is found by its name, that is, by its unit. The
-//! first time it gets a row, and so an id and a place in lists; what the row points at
-//! is looked up in the inventory again each time, and only for callers who may
-//! download it there.
+//! Nothing is scanned for: a package is found by its name, that is, by its unit. When
+//! it is uploaded, or asked for the first time, it gets a row, and so an id and a place
+//! in lists; what the row points at is looked up in the inventory again each time, and
+//! only for callers who may download it there.
 
 use std::sync::Arc;
 
@@ -27,6 +27,32 @@ struct Candidate {
     repository: Repository,
     place: UnitPlace,
     version: Version,
+    bytes: PackageRecord,
+}
+
+/// Looks, beside the request, whether what has been uploaded is a package.
+pub fn notice(app: &Arc<App>, place: UnitPlace, version: Version) {
+    let namespace = Some(place.namespace.as_str());
+    if app.config.repositories.values().all(|it| it.inventory.as_deref() != namespace) {
+        return;
+    }
+    let app = app.clone();
+    tokio::spawn(async move {
+        let (unit, query) = (place.unit.to_string(), VersionQuery::Exact(version));
+        let candidates = app.store.read(move |view| candidates(view, &unit, &query));
+        let entered = async {
+            for it in candidates.await?.into_iter().filter(|it| it.place == place) {
+                if kept(&app, &it).await?.is_none() {
+                    enter(&app, it).await?;
+                }
+            }
+            Ok::<_, Error>(())
+        };
+        // It is found when it is asked for.
+        if let Err(error) = entered.await {
+            tracing::warn!(%place.namespace, %place.unit, %error, "not looked at as a package");
+        }
+    });
 }
 
 /// The package of that name and version, where a namespace has it.
@@ -80,8 +106,9 @@ fn candidates(view: &dyn View, name: &str, query: &VersionQuery) -> Result<Vec<C
         let Some(namespace) = &repository.inventory else { continue };
         let Ok(place) = UnitPlace::parse(namespace, name) else { continue };
         let Some(version) = meant(view, &place, query.clone())? else { continue };
-        if unit_release(view, place.key(), &version)?.is_some_and(|it| it.package.is_some()) {
-            found.push(Candidate { repository, place, version });
+        let release = unit_release(view, place.key(), &version)?;
+        if let Some(bytes) = release.and_then(|it| it.package) {
+            found.push(Candidate { repository, place, version, bytes });
         }
     }
     Ok(found)
@@ -93,15 +120,23 @@ async fn row_of(
     caller: &Arc<Caller>,
     candidate: Candidate,
 ) -> Result<Option<PackageRow>> {
-    let Candidate { repository, place, version } = candidate;
+    if let Some(row) = kept(app, &candidate).await? {
+        return here(app, caller, &candidate.repository, row).await.map(Some);
+    }
+    may_download(app, caller, &candidate.place, &candidate.version).await?;
+    enter(app, candidate).await
+}
+
+async fn kept(app: &App, candidate: &Candidate) -> Result<Option<PackageRow>> {
+    let Candidate { repository, place, version, .. } = candidate;
     let (at, name, text) =
         (repository.name.clone(), place.unit.to_string(), version.as_str().to_owned());
-    let kept = app.store.read(move |view| packages::find_in(view, &at, &name, &text)).await?;
-    if let Some(row) = kept {
-        return here(app, caller, &repository, row).await.map(Some);
-    }
-    let permit = may_download(app, caller, &place, &version).await?;
-    let bytes = inventory::package(app, &permit, &place, &version).await?;
+    app.store.read(move |view| packages::find_in(view, &at, &name, &text)).await
+}
+
+/// Makes the row, if it is a package.
+async fn enter(app: &App, candidate: Candidate) -> Result<Option<PackageRow>> {
+    let Candidate { repository, place, version, bytes } = candidate;
     let metadata = described(&repository, &place, &version);
     let Some(read) = read(app, &bytes, &metadata).await? else { return Ok(None) };
     let metadata = PackageMetadata {

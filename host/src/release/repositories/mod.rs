@@ -17,12 +17,14 @@ mod source;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use tokio::sync::{Mutex as Turn, Semaphore};
 
 pub use self::{
     enter::enter,
+    inventory::notice,
     read::{Shown, State, bytes, index_pages, index_tag, repository, shown, zip},
     refresh::{Refresh, Refreshed, refresh, spawn},
 };
@@ -43,7 +45,8 @@ const FETCHES: usize = 4;
 /// What this server knows of its repositories besides what is stored.
 pub struct Repositories {
     logins: BTreeMap<String, Login>,
-    refreshes: Mutex<BTreeMap<String, Refresh>>,
+    /// How the last reading of each index went, and when it began.
+    refreshes: Mutex<BTreeMap<String, (Instant, Refresh)>>,
     turns: Mutex<BTreeMap<String, Arc<Turn<()>>>>,
     fetching: Semaphore,
 }
@@ -83,12 +86,19 @@ impl Repositories {
     /// How the last reading of that repository's index went.
     fn last(&self, repository: &str) -> Option<Refresh> {
         let refreshes = self.refreshes.lock().unwrap_or_else(PoisonError::into_inner);
-        refreshes.get(repository).cloned()
+        refreshes.get(repository).map(|(_, it)| it.clone())
     }
 
-    fn note(&self, repository: &str, refresh: Refresh) {
+    /// The same, if that reading began after `asked`.
+    fn last_since(&self, repository: &str, asked: Instant) -> Option<Refresh> {
+        let refreshes = self.refreshes.lock().unwrap_or_else(PoisonError::into_inner);
+        let (began, refresh) = refreshes.get(repository)?;
+        (*began >= asked).then(|| refresh.clone())
+    }
+
+    fn note(&self, repository: &str, began: Instant, refresh: Refresh) {
         let mut refreshes = self.refreshes.lock().unwrap_or_else(PoisonError::into_inner);
-        refreshes.insert(repository.to_owned(), refresh);
+        refreshes.insert(repository.to_owned(), (began, refresh));
     }
 
     /// An index is read by one at a time.

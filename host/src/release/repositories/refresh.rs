@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{StreamExt, stream};
@@ -129,12 +129,16 @@ pub async fn refresh(app: &Arc<App>, permit: Permit, name: &str) -> Result<Refre
     let fixed = |_, _: &()| Err("an index is read or not".to_owned());
     permit.reviewed(app, (), serde_json::json!({ "name": name }), None, fixed).await?;
 
-    let app = app.clone();
+    let (app, asked) = (app.clone(), Instant::now());
     // Goes on to its end even where the caller goes away.
     let work = async move {
         let turn = app.repositories.turn(&repository.name);
         let _turn = turn.lock().await;
-        let refresh = read(&app, &repository).await;
+        // Of many who wait for their turn, the first has read it for all.
+        let refresh = match app.repositories.last_since(&repository.name, asked) {
+            Some(refresh) => refresh,
+            None => read(&app, &repository).await,
+        };
         let told = serde_json::to_value(&refresh)
             .map_err(|it| Error::Internal(format!("writing how an index was read: {it}")))?;
         let told = Announcement::of(&permit, Some(told));
@@ -147,7 +151,7 @@ pub async fn refresh(app: &Arc<App>, permit: Permit, name: &str) -> Result<Refre
 
 /// Reads the index of a repository, and notes how that went.
 async fn read(app: &App, repository: &Repository) -> Refresh {
-    let name = repository.name.as_str();
+    let (name, began) = (repository.name.as_str(), Instant::now());
     let done = take_in(app, repository).await;
     let nothing = |outcome, failure| Refresh {
         at_ms: now_ms(),
@@ -184,7 +188,7 @@ async fn read(app: &App, repository: &Repository) -> Refresh {
     };
     metrics::gauge!("chandlery_repository_refresh_ok", "repository" => name.to_owned())
         .set(if refresh.outcome == Refreshed::Failed { 0.0 } else { 1.0 });
-    app.repositories.note(name, refresh.clone());
+    app.repositories.note(name, began, refresh.clone());
     refresh
 }
 

@@ -94,7 +94,8 @@ async fn open(
 }
 
 fn folder(url: &str) -> Result<PathBuf> {
-    let path = Url::parse(url).ok().and_then(|it| it.to_file_path().ok());
+    let path = Url::parse(url).ok().filter(|it| it.scheme() == "file");
+    let path = path.and_then(|it| it.to_file_path().ok());
     path.ok_or_else(|| Error::Conflict(format!("`{url}` is no folder's address")))
 }
 
