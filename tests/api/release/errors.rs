@@ -17,7 +17,7 @@ async fn a_method_that_a_path_does_not_have_is_told_in_json() {
 #[tokio::test]
 async fn an_unknown_path_is_told_in_json() {
     let host = Host::with(vec![guest::allow_all()]).await;
-    for path in ["/api/package/nothing", "/api/release/nothing/at/all/here", "/api/about/us"] {
+    for path in ["/api/package/nothing/else", "/api/release/nothing/at/all/here", "/api/about/us"] {
         let answer = host.get(path).await.expect(404);
         assert_eq!(answer.header("content-type"), "application/json;charset=UTF-8");
         let body = answer.json();

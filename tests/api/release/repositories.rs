@@ -472,7 +472,14 @@ async fn a_package_of_the_inventory_is_for_those_who_may_download_it() {
 
     let denied = "org.springframework.security.access.AccessDeniedException";
     failure(answer, 403, denied);
-    assert_eq!(row(&host, "web", "1.0").await, None);
+    let by_id = async || {
+        let id = row(&host, "web", "1.0").await?.id;
+        let properties = json!({ "releaseName": "a", "platformName": "default" });
+        Some(host.post(&format!("{INSTALL}/{id}"), &properties).await)
+    };
+    until("it is known", async || row(&host, "web", "1.0").await.is_some()).await;
+    failure(by_id().await.unwrap(), 403, denied);
+    host.get("/api/release/status/a").await.expect(404);
 }
 
 /// A server that answers each request with that.
