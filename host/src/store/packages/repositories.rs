@@ -135,7 +135,7 @@ pub fn repositories_follow(
         follow(change, wanted)?;
     }
     let own = configured.iter().find(|it| it.name == LOCAL).cloned();
-    follow(change, &own.unwrap_or_else(|| local()))?;
+    follow(change, &own.unwrap_or_else(local))?;
 
     let is_gone = |it: &Repository| configured.iter().all(|wanted| wanted.name != it.name);
     for mut gone in all(change)?.into_iter().filter(|it| !it.local && is_gone(it)) {
