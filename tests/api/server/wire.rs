@@ -89,6 +89,27 @@ async fn requests_that_come_together_are_answered_in_turn() {
     assert_eq!(codes, ["200", "200", "400"], "{answer}");
 }
 
+/// A head that is longer once its target is written as a URI has it.
+#[tokio::test]
+async fn what_follows_a_target_that_no_uri_has_stays_where_it_is() {
+    let server = program!().serve(&[]);
+    let requests = "GET /api/v1/inventory/ns/units/app/next-version?prefix=<\u{e4}> HTTP/1.1\r\n\
+        Host: localhost\r\n\r\n\
+        POST /api/v1/inventory/<ns>/register HTTP/1.1\r\nHost: localhost\r\n\
+        Content-Length: 2\r\n\r\n{}\
+        GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    for piece in [1, 7, 50, 1000] {
+        let mut stream = server.connect().await;
+        for bytes in requests.as_bytes().chunks(piece) {
+            stream.write_all(bytes).await.unwrap();
+        }
+        let answers = read_to_end(&mut stream).await;
+        let codes: Vec<_> = answers.split("HTTP/1.1 ").skip(1).map(|it| &it[..3]).collect();
+        assert_eq!(codes, ["200", "400", "200"], "{answers}");
+        assert!(answers.contains("\r\n\r\n<\u{e4}>0"), "{answers}");
+    }
+}
+
 #[tokio::test]
 async fn heads_have_their_limits() {
     let server = program!().serve(&[]);
