@@ -105,7 +105,9 @@ impl Family {
 /// `/api/packageMetadata`, `/api/repositories`, ...: Skipper's repositories.
 fn skipper_repository(path: &str) -> bool {
     let first = path.strip_prefix("/api/").map(|it| it.split('/').next().unwrap_or_default());
-    matches!(first, Some("packageMetadata" | "repositories" | "deployers" | "releases" | "profile"))
+    let first = first.unwrap_or_default();
+    first.starts_with("jpaRepository")
+        || ["packageMetadata", "repositories", "deployers", "releases", "profile"].contains(&first)
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response {
@@ -126,6 +128,9 @@ mod tests {
             assert_eq!(Family::of(path), Family::Release, "{path}");
         }
         for path in ["/api/package/upload", "/api/packageMetadata/1", "/api/releases"] {
+            assert_eq!(Family::of(path), Family::Release, "{path}");
+        }
+        for path in ["/api/jpaRepositoryStates", "/api/profile/releases", "/actuator"] {
             assert_eq!(Family::of(path), Family::Release, "{path}");
         }
         for path in ["/api/v1/releases", "/api/v1/releases/a/plan", "/api/v1/events"] {

@@ -28,15 +28,24 @@ pub(super) fn refusal(config: &Config, parts: &Parts) -> Option<(StatusCode, &'s
     None
 }
 
-/// On a network the names that lead here are not known, unless the settings tell.
+/// Whether a request for that host, with or without a port, would be answered.
+pub(super) fn answers_to(config: &Config, host: &str) -> bool {
+    is_anything_ours(config) || authority(host.as_bytes()).is_some_and(|it| is_ours(config, &it))
+}
+
 fn is_for_us(config: &Config, parts: &Parts) -> bool {
-    if !address::is_loopback(config.listen.ip()) && config.allowed_hosts.is_empty() {
+    if is_anything_ours(config) {
         return true;
     }
     let in_target = parts.uri.authority().cloned().map(Some);
     let in_headers = parts.headers.get_all(header::HOST).iter().map(|it| authority(it.as_bytes()));
     // Old clients may leave the name out; browsers never do.
     in_target.into_iter().chain(in_headers).all(|it| it.is_some_and(|it| is_ours(config, &it)))
+}
+
+/// On a network the names that lead here are not known, unless the settings tell.
+fn is_anything_ours(config: &Config) -> bool {
+    !address::is_loopback(config.listen.ip()) && config.allowed_hosts.is_empty()
 }
 
 fn is_ours(config: &Config, authority: &Authority) -> bool {

@@ -9,7 +9,8 @@
 //! [`engine`] brings to their end, and [`cancel`] ends one that waits;
 //! [`repositories`] are where packages come from besides uploads; [`resource`] fetches
 //! what is to run, [`platform`] says where, [`status`] how it is, [`logs`] what it wrote,
-//! and [`actuator`] passes requests on to it. [`model`] holds what the API shows.
+//! and [`actuator`] passes requests on to it; [`lists`] what there is. [`model`] holds
+//! what the API shows.
 
 pub mod actuator;
 pub mod archive;
@@ -21,6 +22,7 @@ pub mod delete_package;
 pub mod difference;
 pub mod engine;
 pub mod install;
+pub mod lists;
 pub mod logs;
 pub mod manifest;
 pub mod metadata;

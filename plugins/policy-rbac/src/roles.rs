@@ -35,6 +35,7 @@ const VIEW: &[&str] = &[
     "repository:read",
     "release:read",
     "release:list",
+    "release:history",
     "release:logs",
     "release:history",
     "event:read",

@@ -20,7 +20,7 @@ pub(in crate::api) fn has_already(headers: &HeaderMap, etag: &str) -> bool {
 
 /// What a request expects of the thing that it changes. What cannot be read as tags
 /// matches nothing.
-pub(super) fn expected(headers: &HeaderMap) -> Expected {
+pub(in crate::api) fn expected(headers: &HeaderMap) -> Expected {
     if !headers.contains_key(header::IF_MATCH) {
         return Expected::Anything;
     }

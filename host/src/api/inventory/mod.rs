@@ -34,7 +34,7 @@ use self::shapes::{
 };
 pub(super) use self::{
     answer::{Answer, Failure, json, typed as typed_answer},
-    conditions::has_already,
+    conditions::{expected, has_already},
     download::head as head_of_bytes,
     target::server as server_target,
 };
@@ -63,6 +63,7 @@ pub(super) fn routes() -> Routes {
     let server = [get("greet", "/", root::root)
         .says("The text that Escape's clients know a server by")
         .gives(200, text().or("text/html"))
+        .gives(302, nothing())
         .as_written()];
     let namespaces = [
         get("listNamespaces", "/", namespaces::namespaces)

@@ -6,7 +6,7 @@ use axum::{
     Extension,
     body::Body,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
 
@@ -27,16 +27,27 @@ const PAGE: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\"
     <title>Chandlery</title>\n<h1>Chandlery</h1>\n\
     <p>This server keeps releases and puts them to work.</p>\n<ul>\n\
     <li><a href=\"/api/v1/inventory/\">Namespaces of the inventory</a></li>\n\
+    <li><a href=\"/api\">Where the release API begins</a></li>\n\
     <li><a href=\"/api/about\">About the release server</a></li>\n\
     <li><a href=\"/ready\">Readiness</a></li>\n</ul>\n</html>\n";
 
-/// `GET /`: the Inventory's text, or a page for who prefers one.
+/// What Skipper's clients ask for by name, and nobody else.
+const HAL: &str = "application/hal+json";
+
+/// `GET /`: the Inventory's text, or a page for who prefers one. Who asks for HAL is led
+/// to where Skipper's API begins.
 pub(super) async fn root(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Arc<Caller>>,
     headers: HeaderMap,
 ) -> Answer {
     authz::authorize(&app, &caller, "server:read", target::server()).await?;
+    if asks_for_hal(&headers) {
+        let mut answer = text(StatusCode::FOUND, String::new());
+        answer.headers_mut().remove(header::CONTENT_TYPE);
+        answer.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/api"));
+        return Ok(answer);
+    }
     Ok(if prefers_html(&headers) { page() } else { text(StatusCode::OK, GREETING.to_owned()) })
 }
 
@@ -47,6 +58,11 @@ fn page() -> Response {
         answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     answer
+}
+
+fn asks_for_hal(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|it| it.to_str().ok());
+    accepted.flat_map(|it| it.split([',', ';'])).any(|it| it.trim().eq_ignore_ascii_case(HAL))
 }
 
 /// True where `text/html` is asked for by name and plain text is not asked for more.

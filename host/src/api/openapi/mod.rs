@@ -43,7 +43,7 @@ const ABOUT: &str = "One server for two APIs: the inventory keeps releases, as E
     inventory is the same with and without a final slash, unless it says otherwise.";
 
 /// Parts of paths, and what they are.
-const PATH_PARTS: [(&str, &str); 8] = [
+const PATH_PARTS: [(&str, &str); 9] = [
     ("namespace", "The name of a namespace."),
     ("unit", "The name of a unit."),
     (
@@ -51,6 +51,7 @@ const PATH_PARTS: [(&str, &str); 8] = [
         "A version (`v1.0`), `latest`, a prefix (`v1.@`) or a tag; for a release, its number.",
     ),
     ("tag", "A tag."),
+    ("resource", "What the links of a list have in that place: an id, or a name."),
     ("old", "The version to compare with, told as `version` is."),
     ("name", "The name of a release, or a part of it where releases are listed."),
     ("app", "The id of an application on its platform, such as `shop.web-v1`."),

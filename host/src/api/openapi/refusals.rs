@@ -45,6 +45,7 @@ pub(super) fn reason(status: u16) -> &'static str {
         200 => "Done.",
         201 => "Done, and kept.",
         206 => "The part that was asked for.",
+        302 => "It is somewhere else.",
         304 => "What the client has is still right.",
         400 => "The request is wrong; the text says how.",
         401 => "The server asks who is there: user and password are missing or wrong.",

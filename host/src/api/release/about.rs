@@ -11,6 +11,9 @@ use crate::{
     authz::{self, Caller, Target},
 };
 
+/// What clients know the original's server by.
+pub(super) const SERVER: &str = "Spring Cloud Skipper Server";
+
 /// `GET /api/about`: the versions. Clients insist on a name and a version.
 pub(super) async fn about(
     State(app): State<Arc<App>>,
@@ -28,7 +31,7 @@ pub(super) async fn about(
     let version = env!("CARGO_PKG_VERSION");
     let body = json!({
         "versionInfo": {
-            "server": { "name": "Spring Cloud Skipper Server", "version": version },
+            "server": { "name": SERVER, "version": version },
             "shell": { "name": "Spring Cloud Skipper Shell", "version": version },
         },
     });

@@ -43,6 +43,8 @@ mod class {
         "org.springframework.web.bind.MissingServletRequestParameterException";
     pub(super) const TIMEOUT: &str =
         "org.springframework.web.context.request.async.AsyncRequestTimeoutException";
+    pub(super) const NO_RESOURCE: &str =
+        "org.springframework.data.rest.webmvc.ResourceNotFoundException";
     pub(super) const ARGUMENT_TYPE: &str =
         "org.springframework.web.method.annotation.MethodArgumentTypeMismatchException";
 }
@@ -77,6 +79,12 @@ impl Failure {
     /// A part of the path is not what it should be.
     pub(super) fn path(message: impl Into<String>) -> Failure {
         Failure::new(StatusCode::BAD_REQUEST, class::ARGUMENT_TYPE, message)
+    }
+
+    /// There is no such thing in a data repository.
+    pub(super) fn no_resource(what: &str, id: &str) -> Failure {
+        let message = format!("there is no {what} `{id}`");
+        Failure::new(StatusCode::NOT_FOUND, class::NO_RESOURCE, message)
     }
 
     /// Something that should never happen did.

@@ -1,15 +1,14 @@
-//! The two forms of an answer: HAL with `_links`, and plain JSON with a `links`
-//! array; and the address that links begin with.
+//! The two forms of an answer: HAL with `_links`, and plain JSON with a `links` array.
 //!
 //! `Accept` is read as leniently as can be. Java's clients send odd ones, and
 //! whatever they send, the answer is JSON.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     body::Body,
     extract::FromRequestParts,
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -17,8 +16,11 @@ use futures::{Stream, StreamExt, stream};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::answer::Failure;
-use crate::{error::Error, release::model::Release};
+use super::{address, answer::Failure};
+use crate::{app::App, error::Error, release::model::Release};
+
+/// A JSON object on its way out.
+pub(super) type Object = Map<String, Value>;
 
 const HAL: &str = "application/hal+json;charset=UTF-8";
 pub(super) const JSON: &str = "application/json;charset=UTF-8";
@@ -47,11 +49,12 @@ pub(super) const STATUS: Link = Link("status", "/api/release/status/{name}");
 /// To a release's manifest.
 pub(super) const MANIFEST: Link = Link("manifest", "/api/release/manifest/{name}");
 
-impl<S: Sync> FromRequestParts<S> for View {
+impl FromRequestParts<Arc<App>> for View {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<View, Infallible> {
-        Ok(View { form: form(&parts.headers), base: base(&parts.headers, &parts.uri) })
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<View, Infallible> {
+        let base = address::base(&app.config, &parts.headers, &parts.uri);
+        Ok(View { form: form(&parts.headers), base })
     }
 }
 
@@ -70,84 +73,86 @@ impl View {
                 JSON
             }
             Form::Hal => {
-                self.add_hal(&mut body, links);
+                body = self.linked(body, links);
                 HAL
             }
         };
         Ok(answer(status, kind, &Value::Object(body)))
     }
 
-    /// A list of releases: always HAL, whatever was asked for, and `{}` when empty. The
-    /// first ones are there; the rest is read while the answer is sent, and a failure
-    /// breaks it off.
-    pub(super) fn releases(
-        self,
-        first: Vec<Release>,
-        more: impl Stream<Item = Result<Vec<Release>, Error>> + Send + 'static,
-    ) -> Result<Response, Failure> {
-        let kind = match self.form {
-            Form::Hal => HAL,
-            Form::Plain => JSON,
-        };
-        if first.is_empty() {
-            return Ok(answer(StatusCode::OK, kind, &json!({})));
-        }
-        let mut head = br#"{"_embedded":{"releases":["#.to_vec();
-        self.write(&first, &mut head)?;
-        drop(first);
-        let more = more.map(move |page| {
-            let mut text = Vec::new();
-            for release in page.inspect_err(broken_off)? {
-                text.push(b',');
-                self.write(&[release], &mut text).map_err(|_| {
-                    let error = Error::Internal("a release cannot be written".to_owned());
-                    broken_off(&error);
-                    error
-                })?;
-            }
-            Ok(Bytes::from(text))
-        });
-        let ends = |text: Vec<u8>| stream::iter([Ok::<_, Error>(Bytes::from(text))]);
-        let body = ends(head).chain(more).chain(ends(b"]}}".to_vec()));
-        let kind = HeaderValue::from_static(kind);
-        Ok(([(header::CONTENT_TYPE, kind)], Body::from_stream(body)).into_response())
+    /// A resource of the data repositories: always HAL, whatever was asked for.
+    pub(super) fn resource(&self, body: Object) -> Response {
+        answer(StatusCode::OK, self.kind(), &Value::Object(body))
     }
 
-    fn write(&self, releases: &[Release], text: &mut Vec<u8>) -> Result<(), Failure> {
-        for (index, release) in releases.iter().enumerate() {
-            if index > 0 {
-                text.push(b',');
-            }
-            let mut item = object(release)?;
-            self.add_hal(&mut item, &[STATUS]);
-            serde_json::to_writer(&mut *text, &item)
-                .map_err(|it| Failure::internal(format!("writing an answer: {it}")))?;
+    /// A list of releases: always HAL, and `{}` when empty.
+    pub(super) fn releases(
+        self,
+        first: &[Release],
+        more: impl Stream<Item = Result<Vec<Release>, Error>> + Send + 'static,
+    ) -> Result<Response, Failure> {
+        if first.is_empty() {
+            return Ok(self.resource(Object::new()));
         }
-        Ok(())
+        let first = self.linked_releases(first)?;
+        let view = self.clone();
+        let more = more.map(move |it| view.linked_releases(&it?));
+        Ok(self.list("releases", &first, more, Object::new()))
+    }
+
+    /// A list: always HAL. The first members are there; the rest is read while the answer
+    /// is sent, and a failure breaks it off. `tail` comes behind the members.
+    pub(super) fn list(
+        &self,
+        rel: &str,
+        first: &[Object],
+        more: impl Stream<Item = Result<Vec<Object>, Error>> + Send + 'static,
+        tail: Object,
+    ) -> Response {
+        let mut head = format!(r#"{{"_embedded":{{"{rel}":["#).into_bytes();
+        let mut begun = write(first, false, &mut head);
+        let more = more.map(move |page| {
+            let mut text = Vec::new();
+            begun = write(&page.inspect_err(broken_off)?, begun, &mut text);
+            Ok(Bytes::from(text))
+        });
+        let mut end = b"]}".to_vec();
+        for (name, value) in tail {
+            end.extend_from_slice(format!(",{}:{value}", Value::String(name)).as_bytes());
+        }
+        end.push(b'}');
+        let ends = |text: Vec<u8>| stream::iter([Ok::<_, Error>(Bytes::from(text))]);
+        let body = ends(head).chain(more).chain(ends(end));
+        let kind = HeaderValue::from_static(self.kind());
+        ([(header::CONTENT_TYPE, kind)], Body::from_stream(body)).into_response()
+    }
+
+    /// The address of a path of this server.
+    pub(super) fn href(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    fn kind(&self) -> &'static str {
+        match self.form {
+            Form::Hal => HAL,
+            Form::Plain => JSON,
+        }
     }
 
     fn plain(&self, links: &[Link]) -> Value {
         links.iter().map(|Link(rel, path)| json!({ "rel": rel, "href": self.href(path) })).collect()
     }
 
-    fn add_hal(&self, body: &mut Map<String, Value>, links: &[Link]) {
-        if links.is_empty() {
-            return;
+    fn linked(&self, mut body: Object, links: &[Link]) -> Object {
+        if !links.is_empty() {
+            let links = links.iter().map(|Link(rel, path)| (*rel, self.href(path)));
+            body.insert("_links".to_owned(), by_rel(links).into());
         }
-        let mut all = Map::new();
-        for Link(rel, path) in links {
-            let mut link = Map::new();
-            link.insert("href".to_owned(), self.href(path).into());
-            if path.contains('{') {
-                link.insert("templated".to_owned(), true.into());
-            }
-            all.insert((*rel).to_owned(), link.into());
-        }
-        body.insert("_links".to_owned(), all.into());
+        body
     }
 
-    fn href(&self, path: &str) -> String {
-        format!("{}{path}", self.base)
+    fn linked_releases(&self, releases: &[Release]) -> Result<Vec<Object>, Error> {
+        releases.iter().map(|it| Ok(self.linked(object(it)?, &[STATUS]))).collect()
     }
 }
 
@@ -158,6 +163,48 @@ pub(super) fn linkless(body: &impl Serialize) -> Result<Response, Failure> {
     Ok(answer(StatusCode::OK, JSON, &body))
 }
 
+/// Links by what they lead to. Several to the same make a list.
+pub(super) fn by_rel<'a>(links: impl IntoIterator<Item = (&'a str, String)>) -> Object {
+    let mut all = Object::new();
+    for (rel, href) in links {
+        let mut link = Object::new();
+        let is_template = href.contains('{');
+        link.insert("href".to_owned(), href.into());
+        if is_template {
+            link.insert("templated".to_owned(), true.into());
+        }
+        match all.get_mut(rel) {
+            None => {
+                all.insert(rel.to_owned(), link.into());
+            }
+            Some(Value::Array(several)) => several.push(link.into()),
+            Some(one) => *one = json!([one.take(), link]),
+        }
+    }
+    all
+}
+
+/// A thing as the members of its JSON.
+pub(super) fn object(body: &impl Serialize) -> Result<Object, Error> {
+    match serde_json::to_value(body) {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(_) => Err(Error::Internal("an answer that is no object".to_owned())),
+        Err(error) => Err(Error::Internal(format!("writing an answer: {error}"))),
+    }
+}
+
+/// Writes members of a list, and tells whether it has some then.
+fn write(members: &[Object], mut begun: bool, text: &mut Vec<u8>) -> bool {
+    for member in members {
+        if begun {
+            text.push(b',');
+        }
+        begun = true;
+        serde_json::to_writer(&mut *text, member).expect("JSON can be written to memory");
+    }
+    begun
+}
+
 /// A JSON answer of that type.
 pub(super) fn answer(status: StatusCode, kind: &'static str, body: &Value) -> Response {
     let kind = HeaderValue::from_static(kind);
@@ -166,14 +213,6 @@ pub(super) fn answer(status: StatusCode, kind: &'static str, body: &Value) -> Re
 
 fn broken_off(error: &Error) {
     tracing::error!(%error, "a list was broken off");
-}
-
-fn object(body: &impl Serialize) -> Result<Map<String, Value>, Failure> {
-    match serde_json::to_value(body) {
-        Ok(Value::Object(map)) => Ok(map),
-        Ok(_) => Err(Failure::internal("an answer that is no object")),
-        Err(error) => Err(Failure::internal(format!("writing an answer: {error}"))),
-    }
 }
 
 fn form(headers: &HeaderMap) -> Form {
@@ -201,54 +240,6 @@ fn form(headers: &HeaderMap) -> Form {
     form
 }
 
-/// The address under which the client sees this server.
-fn base(headers: &HeaderMap, uri: &Uri) -> String {
-    let text = |name: &str| {
-        let value = headers.get(name)?.to_str().ok()?;
-        // Each proxy adds to the end; the first was the client's own.
-        value.split(',').next().map(str::trim).filter(|it| !it.is_empty())
-    };
-    let forwarded = |name: &str| {
-        text("forwarded")?.split(';').find_map(|pair| {
-            let (key, value) = pair.split_once('=')?;
-            key.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"'))
-        })
-    };
-    let scheme = forwarded("proto").or_else(|| text("x-forwarded-proto"));
-    let scheme = match scheme {
-        Some(it) if it.eq_ignore_ascii_case("https") => "https",
-        _ => "http",
-    };
-    let own = || text("host").or_else(|| uri.authority().map(|it| it.as_str()));
-    let told = forwarded("host").or_else(|| text("x-forwarded-host")).filter(|it| is_host(it));
-    let host = told.or_else(|| own().filter(|it| is_host(it))).unwrap_or("localhost");
-    let port = text("x-forwarded-port").filter(|it| {
-        let default = if scheme == "https" { 443 } else { 80 };
-        it.parse::<u16>().is_ok_and(|it| it != default) && told.is_some_and(|it| !has_port(it))
-    });
-    let prefix = text("x-forwarded-prefix").filter(|it| is_prefix(it)).unwrap_or_default();
-    let prefix = prefix.trim_end_matches('/');
-    match port {
-        Some(port) => format!("{scheme}://{host}:{port}{prefix}"),
-        None => format!("{scheme}://{host}{prefix}"),
-    }
-}
-
-fn is_host(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|it| it.is_ascii_alphanumeric() || b"-._:[]".contains(&it))
-}
-
-fn has_port(host: &str) -> bool {
-    host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
-        && !host.ends_with(']')
-}
-
-fn is_prefix(text: &str) -> bool {
-    text.starts_with('/')
-        && !text.starts_with("//")
-        && text.bytes().all(|it| it.is_ascii_alphanumeric() || b"-._~/".contains(&it))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,11 +251,6 @@ mod tests {
             headers.append(*name, value(text));
         }
         headers
-    }
-
-    #[track_caller]
-    fn check_base(pairs: &[(&'static str, &str)], expected: &str) {
-        assert_eq!(base(&headers(pairs), &Uri::from_static("/api")), expected);
     }
 
     #[test]
@@ -295,44 +281,5 @@ mod tests {
         assert_eq!(super::form(&HeaderMap::new()), Form::Hal);
         let two = headers(&[("accept", "text/html"), ("accept", "application/json")]);
         assert_eq!(super::form(&two), Form::Plain);
-    }
-
-    #[test]
-    fn links_begin_with_the_address_that_the_client_used() {
-        check_base(&[("host", "localhost:7577")], "http://localhost:7577");
-        check_base(&[("host", "[::1]:7577")], "http://[::1]:7577");
-        check_base(&[], "http://localhost");
-        check_base(&[("host", "a/b?<c>")], "http://localhost");
-        assert_eq!(base(&HeaderMap::new(), &Uri::from_static("http://a:1/x")), "http://a:1");
-    }
-
-    #[test]
-    fn proxies_are_believed_in_where_they_stand() {
-        let host = ("host", "inner:7577");
-        check_base(
-            &[host, ("x-forwarded-proto", "https"), ("x-forwarded-host", "outer")],
-            "https://outer",
-        );
-        check_base(
-            &[
-                host,
-                ("x-forwarded-proto", "https, http"),
-                ("x-forwarded-host", "outer, middle"),
-                ("x-forwarded-port", "8443"),
-                ("x-forwarded-prefix", "/skipper/"),
-            ],
-            "https://outer:8443/skipper",
-        );
-        check_base(
-            &[host, ("x-forwarded-host", "outer"), ("x-forwarded-port", "80")],
-            "http://outer",
-        );
-        check_base(
-            &[host, ("forwarded", "for=1.2.3.4;proto=https;host=\"outer:1\", for=5.6.7.8")],
-            "https://outer:1",
-        );
-        check_base(&[host, ("x-forwarded-proto", "gopher")], "http://inner:7577");
-        check_base(&[host, ("x-forwarded-host", "evil\"<")], "http://inner:7577");
-        check_base(&[host, ("x-forwarded-prefix", "//evil")], "http://inner:7577");
     }
 }

@@ -2,18 +2,22 @@
 
 mod about;
 mod actuator;
+mod address;
 mod answer;
 mod body;
 mod changes;
+mod index;
 mod links;
+mod management;
 mod packages;
 mod releases;
+mod resources;
 mod shapes;
 mod watch;
 
 use std::sync::Arc;
 
-use axum::{Extension, Router, middleware};
+use axum::{Extension, Router, extract::State, middleware};
 
 pub(super) use self::{
     answer::failure,
@@ -21,11 +25,15 @@ pub(super) use self::{
 };
 use self::{
     body::Room,
-    shapes::{About, ActuatorPost, LogInfo, ReleaseList, States, UploadRequest},
+    resources::{Index, NothingFound},
+    shapes::{
+        About, ActuatorPost, Health, LogInfo, NoBody, ReleaseList, ServerInfo, States,
+        UploadRequest,
+    },
 };
 use super::{
     openapi::{hal, json, map_of, nothing, typed},
-    routes::{Routes, delete, get, post},
+    routes::{Route, Routes, delete, get, post},
 };
 use crate::{
     app::App,
@@ -44,6 +52,10 @@ pub(super) fn routes() -> Routes {
         .gives(200, hal::<About>())
         .as_written()];
     let packages = [
+        get("packageLinks", "", index::package)
+            .says("What can be done with packages")
+            .gives(200, hal::<NoBody>())
+            .as_written(),
         post("uploadPackage", "/upload", packages::upload)
             .says("Keeps a package")
             .takes(json::<UploadRequest>())
@@ -69,6 +81,10 @@ pub(super) fn routes() -> Routes {
             .as_written(),
     ];
     let releases = [
+        get("releaseLinks", "", index::release)
+            .says("What can be done with releases")
+            .gives(200, hal::<NoBody>())
+            .as_written(),
         get("listReleases", "/list", releases::list)
             .says("Every release that is deployed or failed")
             .gives(200, json::<ReleaseList>().or("application/hal+json"))
@@ -174,11 +190,54 @@ pub(super) fn routes() -> Routes {
             .refuses([400, 404, 409])
             .as_written(),
     ];
-    Routes::default().group("Server", "", about).group("Packages", "/api/package", packages).group(
-        "Releases",
-        "/api/release",
-        releases,
-    )
+    Routes::default()
+        .group("Server", "", about)
+        .group("Resources", "/api", links())
+        .group("Packages", "/api/package", packages)
+        .group("Releases", "/api/release", releases)
+        .group("Resources", "/api", resources::routes())
+        .group("Server", "/actuator", management())
+}
+
+fn links() -> Vec<Route> {
+    let empty = |id, resource: &'static str| {
+        let handler =
+            move |State(app), Extension(caller), view| index::nothing(app, caller, view, resource);
+        get(id, &format!("/{resource}"), handler)
+            .says("Parts of the original's state machines, which are not here")
+            .gives(200, json::<NothingFound>().or("application/hal+json"))
+            .as_written()
+    };
+    vec![
+        get("links", "", index::api)
+            .says("What there is")
+            .gives(200, json::<Index>().or("application/hal+json"))
+            .as_written(),
+        empty("stateMachineStates", "jpaRepositoryStates"),
+        empty("stateMachineGuards", "jpaRepositoryGuards"),
+        empty("stateMachineActions", "jpaRepositoryActions"),
+        empty("stateMachineTransitions", "jpaRepositoryTransitions"),
+        empty("stateMachines", "jpaRepositoryStateMachines"),
+    ]
+}
+
+fn management() -> Vec<Route> {
+    vec![
+        get("management", "", management::index)
+            .says("What can be asked about the server as a Spring application")
+            .gives(200, hal::<NoBody>())
+            .as_written(),
+        get("managementHealth", "/health", management::health)
+            .says("Whether the server is fit for work, as Spring tells it")
+            .gives(200, json::<Health>())
+            .refuses([503])
+            .as_written()
+            .unasked(),
+        get("managementInfo", "/info", management::info)
+            .says("What this server is, as Spring tells it")
+            .gives(200, json::<ServerInfo>())
+            .as_written(),
+    ]
 }
 
 /// What all requests of this family go through.

@@ -117,7 +117,7 @@ async fn listed(app: Arc<App>, caller: &Arc<Caller>, view: View, part: String) -
         let (page, next) = status::list(&app, &permit, &part, Some(after)).await?;
         Ok::<_, Error>(Some((page, (next, app, permit, part))))
     });
-    view.releases(first, more)
+    view.releases(&first, more)
 }
 
 async fn may_read(

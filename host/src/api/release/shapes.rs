@@ -12,7 +12,15 @@ use crate::release::model::Release;
 #[derive(ToSchema)]
 pub(in crate::api) struct HalLinks {
     #[schema(required = false)]
-    _links: BTreeMap<String, HalLink>,
+    _links: BTreeMap<String, LinkOrLinks>,
+}
+
+/// Where a link leads, or all that lead to the same.
+#[derive(ToSchema)]
+#[serde(untagged)]
+enum LinkOrLinks {
+    One(HalLink),
+    Several(Vec<HalLink>),
 }
 
 /// Where a link leads.
@@ -124,6 +132,30 @@ pub(in crate::api) struct ActuatorPost {
 #[derive(ToSchema)]
 #[schema(as = AnyObject)]
 struct Object {}
+
+/// Nothing of its own.
+#[derive(ToSchema)]
+pub(in crate::api) struct NoBody {}
+
+/// Whether the server is fit for work.
+#[derive(ToSchema)]
+pub(in crate::api) struct Health {
+    /// `UP` or `DOWN`.
+    status: String,
+}
+
+/// What this server is.
+#[derive(ToSchema)]
+pub(in crate::api) struct ServerInfo {
+    app: AppInfo,
+}
+
+/// A name and a version.
+#[derive(ToSchema)]
+struct AppInfo {
+    name: String,
+    version: String,
+}
 
 /// What went wrong.
 #[derive(ToSchema)]
