@@ -73,10 +73,8 @@ impl Layer {
     /// Both, with this one's rows in place of the other's.
     fn over(&self, below: &Layer) -> Layer {
         let mut entries = Vec::with_capacity(self.entries.len() + below.entries.len());
-        let mut both = Merged { heads: vec![&self.entries, &below.entries], reverse: false };
-        while let Some(entry) = both.next() {
-            entries.push(entry.clone());
-        }
+        let both = Merged { heads: vec![&self.entries, &below.entries], reverse: false };
+        entries.extend(both.cloned());
         Layer::of(entries)
     }
 
