@@ -7,26 +7,24 @@
 //! status is kept fresh for lists.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep, timeout, timeout_at},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     delete,
-    model::StatusCode,
     platform::{self, Platform},
-    scale, status, steps, upgrade,
+    scale, steps, upgrade,
 };
 use crate::{
     app::App,
-    clock::now_ms,
     error::{Error, Result},
     plugins::types::PluginError,
     store::{
@@ -35,13 +33,16 @@ use crate::{
     },
 };
 
+mod refresh;
+mod signals;
+
+use signals::Signals;
+
 /// How often open operations and young releases are looked at.
 const TICK: Duration = Duration::from_secs(5);
-/// Releases younger than this are refreshed with every tick.
-const YOUNG_MS: u64 = 120_000;
-/// All others this often.
+/// All other releases this often.
 const ALL: Duration = Duration::from_secs(600);
-/// Releases that one refresh reads at once.
+/// Releases or operations that are read at once.
 const PAGE: usize = 50;
 /// What could not be taken off its platform in so many attempts is left, and said
 /// to be.
@@ -52,8 +53,6 @@ const REST: Duration = Duration::from_secs(5);
 const REST_MAX: Duration = Duration::from_secs(60);
 /// How long one attempt may take.
 const UNDEPLOY_MAX: Duration = Duration::from_secs(120);
-/// Open operations that are taken up at once.
-const OPEN_MAX: usize = 64;
 
 /// Installs and deletions under way at once; and as many taken up again.
 const SEATS: u32 = 16;
@@ -62,8 +61,6 @@ const SEAT_BYTES: u64 = 16 << 20;
 
 /// How long a request waits for the end of an operation whose outcome is known.
 const TIDYING_MAX: Duration = Duration::from_secs(30);
-/// From so many on, signals that nobody waits for are looked for and forgotten.
-const SIGNALS_LEAST: usize = 64;
 
 /// What this server is working on.
 pub struct Engine {
@@ -75,8 +72,7 @@ pub struct Engine {
     resting: Mutex<BTreeMap<String, Instant>>,
     /// Young releases, and when they were made.
     young: Mutex<BTreeMap<(String, u32), u64>>,
-    /// Who waits for something to become of a release, by its name.
-    signals: Mutex<HashMap<String, Weak<Notify>>>,
+    signals: Signals,
     stopping: CancellationToken,
 }
 
@@ -95,7 +91,7 @@ impl Default for Engine {
             working: Mutex::default(),
             resting: Mutex::default(),
             young: Mutex::default(),
-            signals: Mutex::default(),
+            signals: Signals::default(),
             stopping: CancellationToken::new(),
         }
     }
@@ -125,53 +121,6 @@ impl Engine {
     /// Waits for a seat among those that are taken up again.
     pub(super) async fn seat_again(&self) -> Option<OwnedSemaphorePermit> {
         self.again.clone().acquire_owned().await.ok()
-    }
-
-    /// Is notified whenever an operation on that release ends or is cancelled. Take
-    /// it, and begin to listen, before looking at the store.
-    pub fn signal(&self, release: &str) -> Arc<Notify> {
-        let mut signals = lock(&self.signals);
-        if signals.len() >= SIGNALS_LEAST {
-            signals.retain(|_, it| it.strong_count() > 0);
-        }
-        if let Some(known) = signals.get(release).and_then(Weak::upgrade) {
-            return known;
-        }
-        let signal = Arc::new(Notify::new());
-        signals.insert(release.to_owned(), Arc::downgrade(&signal));
-        signal
-    }
-
-    /// Wakes those who wait for something to become of a release.
-    pub(super) fn changed(&self, release: &str) {
-        let known = lock(&self.signals).get(release).and_then(Weak::upgrade);
-        if let Some(signal) = known {
-            signal.notify_waiters();
-        }
-    }
-
-    /// Waits until nobody works on a release, at most until `until`. Gives the operation
-    /// that still holds it then.
-    pub async fn wait_until_free(
-        &self,
-        app: &App,
-        release: &str,
-        until: Instant,
-    ) -> Result<Option<Operation>> {
-        let signal = self.signal(release);
-        loop {
-            let changed = signal.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            let name = release.to_owned();
-            let held = app.store.read(move |view| operations::open_of(view, &name)).await?;
-            if held.is_none() {
-                return Ok(None);
-            }
-            if timeout_at(until, changed).await.is_err() {
-                return Ok(held);
-            }
-        }
     }
 
     /// Refuses what meets another operation. One whose outcome was told already has
@@ -257,47 +206,45 @@ async fn round(app: &Arc<App>, all: bool) {
     if let Err(error) = take_up(app).await {
         tracing::error!(%error, "open operations could not be read");
     }
-    if let Err(error) = refresh(app, all).await {
+    if let Err(error) = refresh::refresh(app, all).await {
         tracing::warn!(%error, "stored statuses could not be refreshed");
     }
 }
 
 /// Takes up what nobody works on. Nobody waits for it here: one that takes long
-/// must not keep the others.
+/// must not keep the others. What there is no seat for stands in line for one; there
+/// is one operation for each release at the most.
 async fn take_up(app: &Arc<App>) -> Result<()> {
     let mut after = String::new();
-    let mut taken = 0;
-    while taken < OPEN_MAX {
+    loop {
         let from = after.clone();
-        let open = app.store.read(move |view| operations::open(view, &from, OPEN_MAX)).await?;
+        let open = app.store.read(move |view| operations::open(view, &from, PAGE)).await?;
         let Some(last) = open.last() else { return Ok(()) };
         after = last.release.clone();
-        for operation in open {
-            if app.engine.is_resting(&operation.id) {
+        for Operation { id, release, phase, .. } in open {
+            if app.engine.is_resting(&id) {
                 continue;
             }
-            // What only watches needs no seat, and for the rest the next round takes up
-            // what there is none for now.
-            let seat = match operation.phase {
-                Phase::Waiting | Phase::Retiring => None,
-                _ => match app.engine.again.clone().try_acquire_owned() {
-                    Ok(seat) => Some(seat),
-                    Err(_) => return Ok(()),
-                },
-            };
-            let Some(working) = Working::on(app, &operation.id) else { continue };
+            let Some(working) = Working::on(app, &id) else { continue };
             let app = app.clone();
-            tokio::spawn(async move {
-                let _seat = seat;
-                go_on(&app, working, &operation.id, &operation.release).await;
-            });
-            taken += 1;
+            tokio::spawn(async move { take_one_up(&app, working, phase, &id, &release).await });
         }
     }
-    Ok(())
 }
 
-async fn go_on(app: &Arc<App>, _working: Working, id: &str, release: &str) {
+async fn take_one_up(app: &Arc<App>, _working: Working, phase: Phase, id: &str, release: &str) {
+    // What only watches needs no seat, and what tidies up after it takes one itself.
+    let _seat = match phase {
+        Phase::Waiting | Phase::Retiring => None,
+        _ => tokio::select! {
+            seat = app.engine.seat_again() => seat,
+            () = app.engine.stopped() => return,
+        },
+    };
+    go_on(app, id, release).await;
+}
+
+async fn go_on(app: &Arc<App>, id: &str, release: &str) {
     // Read again: it may have ended between the list and our taking it up.
     let name = release.to_owned();
     let operation = match app.store.read(move |view| operations::open_of(view, &name)).await {
@@ -318,7 +265,9 @@ async fn go_on(app: &Arc<App>, _working: Working, id: &str, release: &str) {
         Kind::Scale => scale::go_on(app, operation).await.map(|_| ()),
         Kind::Delete => delete::go_on(app, operation).await.map(|_| ()),
     };
-    if let Err(error) = ended {
+    if let Err(error) = ended
+        && !app.engine.is_stopping()
+    {
         tracing::error!(operation = id, release, %error, "an operation could not be brought to its end");
     }
 }
@@ -390,75 +339,6 @@ pub(super) fn may_still_run(operation: &Operation, left: &[&str]) -> Option<Stri
 /// Whose an application's bytes are, in the blobs' list of references.
 pub(super) fn blob_owner(operation: &Operation, app: &str) -> String {
     releases::blob_owner(&operation.release, operation.version, app)
-}
-
-async fn refresh(app: &App, all: bool) -> Result<()> {
-    if all {
-        return refresh_all(app).await;
-    }
-    let now = now_ms();
-    let keys: Vec<(String, u32)> = {
-        let mut young = lock(&app.engine.young);
-        young.retain(|_, made_ms| now.saturating_sub(*made_ms) < YOUNG_MS);
-        young.keys().cloned().collect()
-    };
-    for keys in keys.chunks(PAGE) {
-        let keys = keys.to_vec();
-        let read = app.store.read(move |view| {
-            let rows = keys.iter().map(|(name, version)| releases::find(view, name, *version));
-            rows.collect::<Result<Vec<_>>>()
-        });
-        let rows = read.await?.into_iter().flatten().collect();
-        refresh_rows(app, rows).await?;
-    }
-    Ok(())
-}
-
-async fn refresh_all(app: &App) -> Result<()> {
-    let mut after: Option<(String, u32)> = None;
-    loop {
-        let from = after.clone();
-        let read = app.store.read(move |view| {
-            let after = from.as_ref().map(|(name, version)| (name.as_str(), *version));
-            releases::listed(view, "", after, PAGE)
-        });
-        let rows = read.await?;
-        let Some(last) = rows.last() else { return Ok(()) };
-        after = Some((last.release.name.clone(), last.release.version));
-        for row in &rows {
-            if now_ms().saturating_sub(row.release.info.first_deployed) < YOUNG_MS {
-                app.engine.follow(row);
-            }
-        }
-        refresh_rows(app, rows).await?;
-    }
-}
-
-async fn refresh_rows(app: &App, rows: Vec<ReleaseRow>) -> Result<()> {
-    let rows: Vec<ReleaseRow> =
-        rows.into_iter().filter(|it| it.status() == StatusCode::Deployed).collect();
-    let fresh = status::ask(app, &app.plugins.set(), &rows).await;
-    let changed: Vec<(ReleaseRow, String)> = rows
-        .into_iter()
-        .zip(fresh)
-        .filter_map(|(row, text)| Some((row, text?)))
-        .filter(|(row, text)| row.release.info.status.platform_status.as_ref() != Some(text))
-        .collect();
-    if changed.is_empty() {
-        return Ok(());
-    }
-    let kept = app.store.write_unaudited(move |change| {
-        for (row, text) in changed {
-            let now = releases::find(change, &row.release.name, row.release.version)?;
-            // It may have been deleted while the platform was asked.
-            if let Some(mut now) = now.filter(|it| it.status() == row.status()) {
-                now.release.info.status.platform_status = Some(text);
-                releases::put(change, &now)?;
-            }
-        }
-        Ok(())
-    });
-    kept.await
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -12,6 +12,7 @@ mod package_deletion;
 mod releases;
 mod repositories;
 mod resources;
+mod resume;
 mod rollback;
 mod scale;
 mod upgrade;

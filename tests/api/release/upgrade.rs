@@ -2,7 +2,12 @@
 
 use chandlery::{
     config::CarriedValues,
-    store::operations::{self, Kind, Operation, Phase, StepState},
+    plugins::Kind as PluginKind,
+    store::{
+        View,
+        operations::{self, Kind, Operation, Phase, StepState},
+        outbox,
+    },
 };
 use chandlery_tests::{
     DryRun, Host,
@@ -25,7 +30,7 @@ pub(super) fn versioned(name: &str, version: &str, told: Value) -> Value {
     app
 }
 
-fn plain(name: &str) -> Value {
+pub(super) fn plain(name: &str) -> Value {
     app(name, json!({}))
 }
 
@@ -310,88 +315,6 @@ async fn a_new_version_that_cannot_be_taken_away_again_is_said_to_need_a_hand() 
 }
 
 #[tokio::test]
-async fn a_server_that_starts_goes_on_waiting_where_the_last_one_ended() {
-    let host = running(&[plain("web")]).await;
-    let slow = versioned("web", "2", json!({ "deployed-after": 400 }));
-    host.post(UPGRADE, &upgrade("a", &[slow])).await.expect(201);
-    assert_eq!(told(&host, 2).await.0, "UNKNOWN");
-
-    let host = host.restart().await;
-
-    let operation = settled(&host).await;
-    assert_eq!(operation.phase, Phase::Done);
-    assert_eq!(told(&host, 2).await, is("DEPLOYED", "Upgrade complete"));
-    assert_eq!(told(&host, 1).await, is("DELETED", "Delete complete"));
-}
-
-/// Leaves the open operation as a server would that was killed in this moment.
-async fn killed(host: Host, at: fn(&mut Operation)) -> Host {
-    let write = host.app.store.write_unaudited(move |change| {
-        let mut operation = operations::open_of(change, "a")?.expect("it is open");
-        at(&mut operation);
-        operations::advance(change, &mut operation)
-    });
-    write.await.unwrap();
-    host.restart().await
-}
-
-#[tokio::test]
-async fn an_upgrade_that_nobody_was_told_of_is_undone_by_the_next_server() {
-    for (what, at) in [
-        (
-            "before the first",
-            (|it| {
-                it.phase = Phase::Doing;
-                it.steps[0].state = StepState::Planned;
-                it.steps[0].handle = None;
-            }) as fn(&mut Operation),
-        ),
-        ("while it is started", |it| {
-            it.phase = Phase::Doing;
-            it.steps[0].state = StepState::Begun;
-            it.steps[0].handle = None;
-        }),
-        ("after it was started", |it| it.phase = Phase::Doing),
-        ("while it is undone", |it| {
-            it.phase = Phase::Undoing;
-            it.message = Some("it did not work".to_owned());
-        }),
-    ] {
-        let host = running(&[plain("web")]).await;
-        host.post(UPGRADE, &upgrade("a", &[never("web")])).await.expect(201);
-
-        let host = killed(host, at).await;
-
-        let operation = settled(&host).await;
-        assert_eq!(operation.phase, Phase::Failed, "{what}");
-        let untouched = [StepState::Planned, StepState::Undone];
-        assert!(untouched.contains(&operation.steps[0].state), "{what}");
-        assert_eq!(told(&host, 2).await, is("FAILED", "Could not deploy app."), "{what}");
-        assert_eq!(told(&host, 1).await.0, "DEPLOYED", "{what}");
-    }
-}
-
-#[tokio::test]
-async fn an_upgrade_that_has_won_is_finished_by_the_next_server() {
-    let host = running(&[plain("web"), plain("db")]).await;
-    let waits = json!({ "scale": [] });
-    host.post("/api/release/scale/a", &waits).await.expect(201);
-    host.post(UPGRADE, &upgrade("a", &[never("web"), plain("db")])).await.expect(201);
-
-    // The new version is healthy now, and the old one was being ended.
-    let host = killed(host, |it| {
-        it.phase = Phase::Retiring;
-        it.retired[0].state = StepState::Begun;
-    })
-    .await;
-
-    let operation = settled(&host).await;
-    assert_eq!(operation.phase, Phase::Done);
-    assert_eq!(operation.retired[0].state, StepState::Done);
-    assert_eq!(told(&host, 1).await, is("DELETED", "Delete complete"));
-}
-
-#[tokio::test]
 async fn a_deleted_release_is_upgraded_to_something_else_whole() {
     let host = running(&[plain("web"), plain("db")]).await;
     host.delete("/api/release/a").await.expect(200);
@@ -485,4 +408,69 @@ async fn hooks_may_refuse_an_upgrade_or_change_its_values() {
     assert!(manifest.contains("version: '9'"), "{manifest}");
     settled(&host).await;
     assert_eq!(told(&host, 2).await.0, "DEPLOYED");
+}
+
+/// Takes the first event that waits for the after-hook `deaf`.
+async fn next_heard(host: &Host) -> Option<outbox::Event> {
+    let wanted = outbox::Due {
+        now: u64::MAX / 2,
+        busy: Default::default(),
+        only_fresh: false,
+        limit: 10,
+        bytes_max: u64::MAX,
+    };
+    let read = move |view: &dyn View| outbox::due(view, "deaf", &wanted);
+    let mut due = host.app.store.read(read).await.unwrap();
+    assert!(due.len() <= 1, "one release is one lane");
+    let first = due.pop()?;
+    let event = first.event.clone();
+    let taken = vec![(first, outbox::Fate::Delivered)];
+    let write = host.app.store.write_unaudited(|change| outbox::settle(change, "deaf", taken, 0));
+    write.await.unwrap();
+    Some(event)
+}
+
+#[tokio::test]
+async fn after_hooks_hear_of_each_result_in_order() {
+    let run = DryRun::default();
+    let mut deaf = guest::binding(
+        "deaf",
+        PluginKind::AfterHook,
+        guest::Wat::new("notifying-hook").component(),
+    );
+    deaf.actions = vec!["release:*".to_owned()];
+    let mut bindings = run.bindings();
+    bindings.push(deaf);
+    let host = run.host_with(bindings).await;
+    host.post(INSTALL, &install("a", &[plain("web")])).await.expect(201);
+    host.post(UPGRADE, &with_timeout(upgrade("a", &[never("web")]), 30)).await.expect(201);
+    settled(&host).await;
+    let good = upgrade("a", &[versioned("web", "3", json!({}))]);
+    host.post(UPGRADE, &good).await.expect(201);
+    settled(&host).await;
+    let scale = json!({ "scale": [{ "name": "web", "count": 2 }] });
+    host.post("/api/release/scale/a", &scale).await.expect(201);
+    host.post("/api/release/rollback/a/1", &Value::Null).await.expect(201);
+    settled(&host).await;
+    host.delete("/api/release/a").await.expect(200);
+
+    let mut heard = Vec::new();
+    while let Some(event) = next_heard(&host).await {
+        let object = event.object.expect("there is a release");
+        let status = object["info"]["status"]["statusCode"].as_str().unwrap().to_owned();
+        heard.push((event.action, object["version"].as_u64().unwrap(), status));
+    }
+
+    let heard: Vec<_> = heard.iter().map(|it| (it.0.as_str(), it.1, it.2.as_str())).collect();
+    assert_eq!(
+        heard,
+        [
+            ("release:install", 1, "DEPLOYED"),
+            ("release:upgrade", 2, "FAILED"),
+            ("release:upgrade", 3, "DEPLOYED"),
+            ("release:scale", 3, "DEPLOYED"),
+            ("release:rollback", 4, "DEPLOYED"),
+            ("release:delete", 4, "DELETED"),
+        ]
+    );
 }

@@ -205,7 +205,10 @@ fn complete(kind: Kind) -> &'static str {
 /// Takes away what the new version does not have of the old one, and ends the
 /// operation.
 async fn retire(app: &Arc<App>, mut operation: Operation) -> Result<()> {
-    let _seat = app.engine.seat_again().await;
+    let _seat = tokio::select! {
+        seat = app.engine.seat_again() => seat,
+        () = app.engine.stopped() => return Ok(()),
+    };
     operation.attempts += 1;
     let again = take_off(app, &mut operation, Part::Retired).await?;
     if !again.is_empty() && operation.attempts < ATTEMPTS_MAX {
