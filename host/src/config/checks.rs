@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Config, repositories, web_hook};
 use crate::{
-    capabilities::address,
+    capabilities::address::{self, Refusal},
     error::{Error, Result},
 };
 
@@ -55,6 +55,12 @@ pub(super) fn check(config: &Config) -> Result<()> {
     })?;
     address::networks(&config.resources.http_private)
         .map_err(|it| Error::invalid("resources.http_private", it.to_string()))?;
+    for (index, repository) in config.resources.maven_repositories.iter().enumerate() {
+        if let Err(Refusal::Denied(why)) = address::parse(repository.url()) {
+            let field = format!("resources.maven_repositories.{index}");
+            return Err(Error::invalid(field, why));
+        }
+    }
     if (1..1000).contains(&config.repository_refresh_ms) {
         let message = "must be 0 or at least 1000";
         return Err(Error::invalid("repository_refresh_ms", message));

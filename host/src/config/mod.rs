@@ -203,7 +203,7 @@ pub enum CarriedValues {
 }
 
 /// Where resources of applications may come from.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Resources {
     /// Folders that `file:` may read below.
@@ -211,7 +211,48 @@ pub struct Resources {
     /// Private networks that `http:` may reach, as CIDR.
     pub http_private: Vec<String>,
     /// Maven repositories, in the order they are asked; Maven Central where empty.
-    pub maven_repositories: Vec<String>,
+    /// A repository that wants a password is a table of `url`, `username` and `password`.
+    pub maven_repositories: Vec<MavenRepository>,
+    /// Fetched bytes that are kept for the next time, in all; releases keep theirs
+    /// beyond that.
+    pub cache_bytes_max: u64,
+}
+
+/// A Maven repository.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum MavenRepository {
+    /// One that asks for no password.
+    Url(String),
+    /// One that does.
+    Login {
+        /// Its address.
+        url: String,
+        /// Who asks.
+        username: String,
+        /// That user's password, or where it is: `env:VARIABLE`, `file:PATH`.
+        password: Secret,
+    },
+}
+
+impl MavenRepository {
+    /// Its address.
+    pub fn url(&self) -> &str {
+        match self {
+            MavenRepository::Url(url) | MavenRepository::Login { url, .. } => url,
+        }
+    }
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        Resources {
+            file_roots: Vec::new(),
+            http_private: Vec::new(),
+            maven_repositories: Vec::new(),
+            cache_bytes_max: 4 << 30,
+        }
+    }
 }
 
 impl Default for Config {

@@ -3,8 +3,10 @@
 //!
 //! `inventory://namespace/unit/version`, `file:` below configured folders,
 //! `http(s)://` at public or configured addresses, `maven://` from configured
-//! repositories with its checksum. `docker:` is passed on: the platform fetches it.
+//! repositories with its checksum. What cannot have changed is not fetched twice: a
+//! release of a Maven repository, and what a web server still knows by its `ETag`. `docker:` is passed on: the platform fetches it.
 
+mod cached;
 pub(super) mod file;
 mod inventory;
 mod maven;

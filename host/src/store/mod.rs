@@ -30,6 +30,7 @@ pub mod processes;
 pub mod providers;
 mod refusals;
 pub mod releases;
+pub mod resources;
 pub mod search;
 mod tables;
 pub mod tags;

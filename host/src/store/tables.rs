@@ -132,6 +132,7 @@ mod tests {
         "releases_listed",
         "releases_of_packages",
         "releases_numbered",
+        "resources",
         "server_keys",
     ];
 

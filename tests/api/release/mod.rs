@@ -5,6 +5,7 @@ mod cancel;
 mod dry_run;
 mod errors;
 mod examples;
+mod fetching;
 mod index;
 mod install;
 mod local;

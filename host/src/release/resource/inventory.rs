@@ -8,7 +8,8 @@ use crate::{
     app::App,
     authz::{self, Caller, Permit, Target},
     error::{Error, Result},
-    inventory::{UnitPlace, Version, VersionQuery, package, resolve},
+    inventory::{UnitPlace, Version, VersionQuery, package, resolve, yank_warning},
+    store::unit_releases::unit_release,
 };
 
 /// What an address of the inventory begins with.
@@ -27,6 +28,7 @@ pub(super) async fn fetch(app: &App, caller: &Arc<Caller>, location: &str) -> Re
     let named = found.as_ref().map_or(*version, Version::as_str);
     let permit = may_download(app, caller, &place, named).await?;
     let version = found.ok_or_else(|| place.no_release(version))?;
+    warn_of_yank(app, caller, &place, &version).await?;
     let package = package(app, &permit, &place, &version).await.map_err(|error| match error {
         Error::NotFound { .. } => Error::Conflict(format!(
             "{}/{}-v{version} is not registered, or has no package yet",
@@ -36,6 +38,21 @@ pub(super) async fn fetch(app: &App, caller: &Arc<Caller>, location: &str) -> Re
     })?;
     let file_name = Some(format!("{}-v{version}", place.unit));
     Ok(Fetched { sha256: package.sha256, size: package.size, held: None, file_name })
+}
+
+/// A yanked version is found where it is named, and whoever names it should know.
+async fn warn_of_yank(
+    app: &App,
+    caller: &Caller,
+    place: &UnitPlace,
+    version: &Version,
+) -> Result<()> {
+    let key = (place.clone(), version.clone());
+    let read = app.store.read(move |view| unit_release(view, key.0.key(), &key.1));
+    if let Some(yank) = read.await?.and_then(|it| it.yanked) {
+        caller.warnings.add(vec![yank_warning(place, version, &yank)]);
+    }
+    Ok(())
 }
 
 async fn may_download(

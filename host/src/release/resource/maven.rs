@@ -5,11 +5,17 @@ use futures::StreamExt;
 use sha1::Sha1;
 use sha2::Digest;
 
-use super::web;
+use super::{
+    cached,
+    web::{self, Login},
+};
 use crate::{
     app::App,
     blobs::Stored,
+    capabilities::secrets,
+    config::MavenRepository,
     error::{Error, Result},
+    release::beside,
 };
 
 const CENTRAL: &str = "https://repo1.maven.org/maven2";
@@ -24,32 +30,63 @@ struct Coordinates {
     version: String,
 }
 
-/// Fetches an artifact from the first repository that has it.
+/// Fetches an artifact from the first repository that has it. A release never changes
+/// under its name, so one that is here already is not asked for again.
 pub(super) async fn fetch(app: &App, location: &str) -> Result<Stored> {
     let path = Coordinates::parse(location)?.path();
-    let central = [CENTRAL.to_owned()];
+    if let Some((resource, held)) = cached::find(app, location).await? {
+        cached::used(app, location, resource).await?;
+        return Ok(held);
+    }
+    let central = [MavenRepository::Url(CENTRAL.to_owned())];
     let (repositories, trusted) = match app.config.resources.maven_repositories.as_slice() {
         [] => (central.as_slice(), false),
         some => (some, true),
     };
     for repository in repositories {
-        let url = format!("{}/{path}", repository.trim_end_matches('/'));
-        match web::fetch_from(app, &url, trusted).await {
+        let url = format!("{}/{path}", repository.url().trim_end_matches('/'));
+        let login = login(repository).await?;
+        match web::fetch_from(app, &url, trusted, login.as_ref()).await {
             Err(Error::NotFound { .. }) => continue,
             Err(error) => return Err(error),
             Ok(stored) => {
-                check(app, &url, trusted, &stored).await?;
+                check(app, &url, trusted, login.as_ref(), &stored).await?;
+                cached::keep(app, location, &stored, None).await?;
                 return Ok(stored);
             }
         }
     }
-    Err(Error::Conflict(format!("none of {} has `{path}`", repositories.join(", "))))
+    let asked: Vec<&str> = repositories.iter().map(MavenRepository::url).collect();
+    Err(Error::Conflict(format!("none of {} has `{path}`", asked.join(", "))))
 }
 
-async fn check(app: &App, url: &str, trusted: bool, stored: &Stored) -> Result<()> {
-    let (expected, actual) = match web::text(app, &format!("{url}.sha256"), trusted).await? {
+/// The user that a repository wants to know, with the password or what `env:VARIABLE`
+/// and `file:PATH` point at.
+async fn login(repository: &MavenRepository) -> Result<Option<Login>> {
+    let MavenRepository::Login { username, password, .. } = repository else { return Ok(None) };
+    let (username, password) = (username.clone(), password.clone());
+    let read = beside(move || {
+        let text = match secrets::pointed_at(password.expose()) {
+            None => password.expose().to_owned(),
+            Some(read) => String::from_utf8(read.map_err(Error::Conflict)?)
+                .map_err(|_| Error::Conflict("a repository's password is not UTF-8".into()))?,
+        };
+        Ok(Login { username, password: text })
+    });
+    read.await.map(Some)
+}
+
+async fn check(
+    app: &App,
+    url: &str,
+    trusted: bool,
+    login: Option<&Login>,
+    stored: &Stored,
+) -> Result<()> {
+    let text = async |kind: &str| web::text(app, &format!("{url}.{kind}"), trusted, login).await;
+    let (expected, actual) = match text("sha256").await? {
         Some(text) => (text, stored.sha256.clone()),
-        None => match web::text(app, &format!("{url}.sha1"), trusted).await? {
+        None => match text("sha1").await? {
             Some(text) => (text, sha1_of(app, stored).await?),
             None => {
                 return Err(Error::Conflict(format!("`{url}` has neither `.sha256` nor `.sha1`")));

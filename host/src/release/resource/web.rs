@@ -7,6 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use super::cached;
 use crate::{
     app::App,
     blobs::Stored,
@@ -14,6 +15,8 @@ use crate::{
     error::{Error, Result},
 };
 
+const NOT_MODIFIED: reqwest::StatusCode = reqwest::StatusCode::NOT_MODIFIED;
+const ETAG_BYTES_MAX: usize = 256;
 const REDIRECTS_MAX: usize = 5;
 /// For the whole of a resource.
 const TIME_MAX: Duration = Duration::from_secs(600);
@@ -29,13 +32,44 @@ pub(in crate::release) struct Login {
 
 /// Fetches a URL into the blob store.
 pub(super) async fn fetch(app: &App, location: &str) -> Result<Stored> {
-    fetch_from(app, location, false).await
+    let deadline = Instant::now() + TIME_MAX;
+    let before = cached::find(app, location).await?;
+    let known = before.as_ref().and_then(|(it, _)| it.etag.clone());
+    let ask = Ask { etag: known.as_deref(), ..Ask::default() };
+    let response = get(app, location, ask, deadline).await?;
+    if let Some((resource, held)) = before.filter(|_| response.status() == NOT_MODIFIED) {
+        cached::used(app, location, resource).await?;
+        return Ok(held);
+    }
+    let etag = strong_etag(&response);
+    let stored = receive(app, response, deadline).await?;
+    if etag.is_some() {
+        cached::keep(app, location, &stored, etag).await?;
+    }
+    Ok(stored)
 }
 
-/// The same; an operator's own repository may be at any address.
-pub(super) async fn fetch_from(app: &App, location: &str, trusted: bool) -> Result<Stored> {
+/// Only a strong one says that not a byte has changed.
+fn strong_etag(response: &reqwest::Response) -> Option<String> {
+    let etag = response.headers().get(reqwest::header::ETAG)?.to_str().ok()?;
+    Some(etag.to_owned()).filter(|it| it.starts_with('"') && it.len() <= ETAG_BYTES_MAX)
+}
+
+/// The same without looking at what is here; an operator's own repository may be at any
+/// address.
+pub(super) async fn fetch_from(
+    app: &App,
+    location: &str,
+    trusted: bool,
+    login: Option<&Login>,
+) -> Result<Stored> {
     let deadline = Instant::now() + TIME_MAX;
-    let response = get(app, location, trusted, deadline).await?;
+    let ask = Ask { trusted, login, etag: None };
+    let response = get(app, location, ask, deadline).await?;
+    receive(app, response, deadline).await
+}
+
+async fn receive(app: &App, response: reqwest::Response, deadline: Instant) -> Result<Stored> {
     let limit = app.config.limits.package_bytes_max;
     if response.content_length().is_some_and(|it| it > limit) {
         return Err(Error::TooLarge { what: "resource", limit_bytes: limit });
@@ -45,10 +79,16 @@ pub(super) async fn fetch_from(app: &App, location: &str, trusted: bool) -> Resu
 }
 
 /// Fetches a small text.
-pub(super) async fn text(app: &App, location: &str, trusted: bool) -> Result<Option<String>> {
+pub(super) async fn text(
+    app: &App,
+    location: &str,
+    trusted: bool,
+    login: Option<&Login>,
+) -> Result<Option<String>> {
     const BYTES_MAX: usize = 4096;
     let deadline = Instant::now() + IDLE_MAX;
-    let response = match get(app, location, trusted, deadline).await {
+    let ask = Ask { trusted, login, etag: None };
+    let response = match get(app, location, ask, deadline).await {
         Ok(response) => response,
         Err(Error::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error),
@@ -74,29 +114,31 @@ pub(in crate::release) async fn read_own(
     deadline: Instant,
     limit_bytes: u64,
 ) -> Result<BoxStream<'static, Result<Bytes>>> {
-    let response = get_as(app, location, true, login, deadline).await?;
+    let ask = Ask { trusted: true, login, etag: None };
+    let response = get(app, location, ask, deadline).await?;
     if response.content_length().is_some_and(|it| it > limit_bytes) {
         return Err(Error::TooLarge { what: "resource", limit_bytes });
     }
     Ok(response.bytes_stream().map_err(|it| failed(&it.without_url())).boxed())
 }
 
+/// How to ask.
+#[derive(Clone, Copy, Default)]
+struct Ask<'a> {
+    /// The first address is of the operator's own choice.
+    trusted: bool,
+    login: Option<&'a Login>,
+    /// What is known already; the answer may then be 304.
+    etag: Option<&'a str>,
+}
+
 async fn get(
     app: &App,
     location: &str,
-    trusted: bool,
+    ask: Ask<'_>,
     deadline: Instant,
 ) -> Result<reqwest::Response> {
-    get_as(app, location, trusted, None, deadline).await
-}
-
-async fn get_as(
-    app: &App,
-    location: &str,
-    trusted: bool,
-    login: Option<&Login>,
-    deadline: Instant,
-) -> Result<reqwest::Response> {
+    let Ask { trusted, login, etag } = ask;
     let private = address::networks(&app.config.resources.http_private)?;
     let mut url = address::parse(location).map_err(refused)?;
     let home = url.origin();
@@ -104,9 +146,12 @@ async fn get_as(
         let allowed = |it: IpAddr| (trusted && hop == 0) || address::allowed(it, &private);
         // A password is for whom it was given, and for nobody that they send us to.
         let login = login.filter(|_| url.origin() == home);
-        let response = send(&url, login, deadline, allowed).await?;
-        if !response.status().is_redirection() {
+        let ask = Ask { trusted, login, etag };
+        let response = send(&url, ask, deadline, allowed).await?;
+        let is_known = etag.is_some() && response.status() == NOT_MODIFIED;
+        if is_known || !response.status().is_redirection() {
             return match response.status().as_u16() {
+                304 => Ok(response),
                 200..=299 => Ok(response),
                 404 | 410 => Err(Error::not_found("resource", shown(&url))),
                 status => Err(Error::Conflict(format!("`{}` answers {status}", shown(&url)))),
@@ -119,7 +164,7 @@ async fn get_as(
 
 async fn send(
     url: &Url,
-    login: Option<&Login>,
+    ask: Ask<'_>,
     deadline: Instant,
     allowed: impl Fn(IpAddr) -> bool,
 ) -> Result<reqwest::Response> {
@@ -136,8 +181,11 @@ async fn send(
         .build()
         .map_err(|it| failed(&it))?;
     let mut request = client.get(url.clone());
-    if let Some(Login { username, password }) = login {
+    if let Some(Login { username, password }) = ask.login {
         request = request.basic_auth(username, Some(password));
+    }
+    if let Some(etag) = ask.etag {
+        request = request.header(reqwest::header::IF_NONE_MATCH, etag);
     }
     let sent = timeout_at(deadline, request.send()).await.map_err(|_| late())?;
     sent.map_err(|it| failed(&it.without_url()))
@@ -208,7 +256,8 @@ mod tests {
     async fn an_address_of_the_inside_is_not_told() {
         let url = address::parse("http://localhost:1/x").unwrap();
         let deadline = Instant::now() + IDLE_MAX;
-        let error = send(&url, None, deadline, address::is_public).await.unwrap_err().to_string();
+        let error =
+            send(&url, Ask::default(), deadline, address::is_public).await.unwrap_err().to_string();
         assert!(error.contains("resources.http_private"), "{error}");
         assert!(!error.contains("127.0.0.1") && !error.contains("::1"), "{error}");
     }
