@@ -35,7 +35,6 @@ const VIEW: &[&str] = &[
     "repository:read",
     "release:read",
     "release:list",
-    "release:history",
     "release:logs",
     "release:history",
     "event:read",

@@ -39,7 +39,6 @@ const ACTIONS: &[&str] = &[
     "release:rollback",
     "release:scale",
     "release:cancel",
-    "release:history",
     "release:delete",
     "release:logs",
     "release:actuate",
@@ -190,7 +189,6 @@ release:upgrade             --- --- --- --- --- --- APT APT
 release:rollback            --- --- --- --- --- --- APT APT
 release:scale               --- --- --- --- --- --- APT APT
 release:cancel              --- --- --- --- --- --- APT APT
-release:history             --- --- --- --- --- APT APT APT
 release:delete              --- --- --- --- --- --- APT APT
 release:logs                --- --- --- --- --- APT APT APT
 release:actuate             --- --- --- --- --- --- APT APT

@@ -5,7 +5,7 @@ use chandlery::{
     config::{Config, RepositoryConfig},
     plugins::Binding,
     release::model::PackageMetadata,
-    store::packages,
+    store::{operations, packages},
 };
 use chandlery_tests::{Answer, Host, guest};
 use serde_json::Value;
@@ -190,20 +190,84 @@ async fn host_with_repository(bindings: Vec<Binding>, test: RepositoryConfig) ->
         ..RepositoryConfig::default()
     };
     let both = [("test".to_owned(), test), ("local".to_owned(), local)];
-    let configure = |it: &mut Config| it.repositories = both.into();
+    let configure = |it: &mut Config| {
+        it.repositories = both.into();
+        it.releases.health_check_ms = 20;
+    };
     Host::builder().plugins(bindings).config(configure).start().await
 }
 
-/// Uploads the package that the examples install. JSON is YAML, too.
+#[tokio::test]
+async fn a_package_is_installed_by_its_id_as_in_the_example() {
+    let host = host_with(super::bindings()).await;
+    upload_example(&host).await;
+    upload_of_example(&host, "package-install-by-id").await;
+    holds(&host, example("package-install-by-id")).await;
+}
+
+#[tokio::test]
+async fn a_release_is_upgraded_and_rolled_back_as_in_the_examples() {
+    let host = host_with(super::bindings()).await;
+    upload_example(&host).await;
+    upload_of_example(&host, "release-upgrade").await;
+    replay(&host, &example("package-install")).await.expect(201);
+
+    holds(&host, example("release-upgrade")).await;
+
+    settled(&host, "1", "DELETED").await;
+    holds(&host, example("release-rollback")).await;
+    settled(&host, "3", "DEPLOYED").await;
+}
+
+#[tokio::test]
+async fn a_release_is_deleted_with_its_package_as_in_the_example() {
+    let host = host_with(super::bindings()).await;
+    upload_of_example(&host, "release-delete-with-package").await;
+    let mut install = example("package-install");
+    let package = serde_json::json!({ "packageName": "mylog", "packageVersion": "9.9.9" });
+    install["request_body"]["packageIdentifier"] = package;
+    replay(&host, &install).await.expect(201);
+
+    holds(&host, example("release-delete-with-package")).await;
+
+    let left = host.get("/api/packageMetadata").await.expect(200).json();
+    assert_eq!(left["page"]["totalElements"], 0);
+}
+
+/// Waits until that version of the examples' release is as it should be, and nobody works
+/// on it any more.
+async fn settled(host: &Host, version: &str, code: &str) {
+    let path = format!("/api/release/status/myLogRelease/{version}");
+    super::install::until("settled", async || {
+        let info = host.get(&path).await.expect(200).json();
+        let open = host.app.store.read(|view| operations::open_of(view, "myLogRelease"));
+        info["status"]["statusCode"] == code && open.await.unwrap().is_none()
+    })
+    .await;
+}
+
+/// Uploads the package that the examples install.
 async fn upload_example(host: &Host) {
-    let package = example("package-install")["response_body"]["pkg"].clone();
+    upload_of_example(host, "package-install").await;
+}
+
+/// Uploads the package of an example's release. JSON is YAML, too.
+async fn upload_of_example(host: &Host, id: &str) {
+    let package = example(id)["response_body"]["pkg"].clone();
     let text = |it: &Value| it.as_str().unwrap().to_owned();
+    let metadata = &package["metadata"];
+    let folder = format!("{}-{}", text(&metadata["name"]), text(&metadata["version"]));
+    let file = |name: &str| format!("{folder}/{name}");
     let zip = super::zip(&[
-        ("log-1.0.0/package.yml", package["metadata"].to_string()),
-        ("log-1.0.0/values.yml", text(&package["configValues"]["raw"])),
-        ("log-1.0.0/templates/log.yml", text(&package["templates"][0]["data"])),
+        (&file("package.yml"), metadata.to_string()),
+        (&file("values.yml"), text(&package["configValues"]["raw"])),
+        (&file("templates/log.yml"), text(&package["templates"][0]["data"])),
     ]);
     let mut upload = super::upload_of(&zip);
-    upload["repoName"] = "test".into();
+    for (field, property) in
+        [("name", "name"), ("version", "version"), ("repoName", "repositoryName")]
+    {
+        upload[field] = metadata[property].clone();
+    }
     host.post(super::UPLOAD, &upload).await.expect(201);
 }

@@ -2,6 +2,7 @@
 
 mod about;
 mod cancel;
+mod clients;
 mod dry_run;
 mod errors;
 mod examples;
