@@ -122,6 +122,3 @@ fn gone(after: u64, first: u64) -> Error {
          `after`, or with `after=0` at the first that is kept"
     ))
 }
-
-#[cfg(test)]
-mod tests;

@@ -38,6 +38,7 @@ pub struct ApplicationDifference {
 /// What becomes of an application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = ApplicationChange)]
 pub enum Change {
     /// The old manifest has none of that name.
     Added,

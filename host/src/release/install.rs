@@ -4,7 +4,7 @@
 //! comes to be in the one transaction that ends the operation well, so a release
 //! that did not come about was never there; its operation record tells of it.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     check::{self, conflict},
@@ -15,6 +15,7 @@ use super::{
         ConfigValues, InstallProperties, InstallRequest, PackageIdentifier, Release, StatusCode,
     },
     package,
+    plan::{self as plans, Action},
     platform::{self, Platform},
     status,
     steps::{self, Counts, Failure, Place},
@@ -43,11 +44,26 @@ const UNDERWAY: &str = "Initial install underway";
 
 /// Installs a package. Goes on to its end even where the caller goes away.
 pub async fn install(app: &Arc<App>, permit: Permit, request: InstallRequest) -> Result<Release> {
-    let wanted = Wanted::read(&request)?;
-    install_wanted(app, permit, wanted).await
+    install_as(app, permit, request, None).await
 }
 
-async fn install_wanted(app: &Arc<App>, permit: Permit, wanted: Wanted) -> Result<Release> {
+/// The same, if it is still what the plan of that index says.
+pub async fn install_as(
+    app: &Arc<App>,
+    permit: Permit,
+    request: InstallRequest,
+    index: Option<String>,
+) -> Result<Release> {
+    let wanted = Wanted::read(&request)?;
+    install_wanted(app, permit, wanted, index).await
+}
+
+async fn install_wanted(
+    app: &Arc<App>,
+    permit: Permit,
+    wanted: Wanted,
+    index: Option<String>,
+) -> Result<Release> {
     let app = app.clone();
     app.engine.free(&app, &wanted.release, Kind::Install).await?;
     name_is_free(&app, &wanted.release, Kind::Install).await?;
@@ -57,6 +73,7 @@ async fn install_wanted(app: &Arc<App>, permit: Permit, wanted: Wanted) -> Resul
         let _seat = seat;
         let ask = Ask { action: permit.action, is_trial: false, previous: None };
         let (composition, platform) = composed(&app, &permit, wanted, package, ask).await?;
+        plans::expect(index.as_deref(), Action::Install, None, &composition, &BTreeSet::new())?;
         put_on_platform(&app, &permit, Kind::Install, composition, &platform).await
     };
     tokio::spawn(work).await.map_err(|it| Error::Internal(it.to_string()))?
@@ -80,7 +97,7 @@ pub async fn install_by_id(
     properties: InstallProperties,
 ) -> Result<Release> {
     let wanted = Wanted::of_id(id, &properties)?;
-    install_wanted(app, permit, wanted).await
+    install_wanted(app, permit, wanted, None).await
 }
 
 /// What [`install`] would do, without doing it: same checks, same hooks, nothing kept.

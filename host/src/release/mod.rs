@@ -9,8 +9,9 @@
 //! [`engine`] brings to their end, and [`cancel`] ends one that waits;
 //! [`repositories`] are where packages come from besides uploads; [`resource`] fetches
 //! what is to run, [`platform`] says where, [`status`] how it is, [`logs`] what it wrote,
-//! and [`actuator`] passes requests on to it; [`lists`] what there is. [`model`] holds
-//! what the API shows.
+//! and [`actuator`] passes requests on to it; [`lists`] what there is. [`overview`] tells
+//! how a release really is, and [`plan`] what would be done, for our own endpoints.
+//! [`model`] holds what the API shows.
 
 pub mod actuator;
 pub mod archive;
@@ -27,7 +28,9 @@ pub mod logs;
 pub mod manifest;
 pub mod metadata;
 pub mod model;
+pub mod overview;
 pub mod package;
+pub mod plan;
 pub mod platform;
 pub mod render;
 pub mod repositories;

@@ -13,6 +13,7 @@ use super::{
     difference::Forced,
     install,
     model::{Release, RollbackRequest, StatusCode, stated},
+    plan::Action,
     platform::{self, Platform},
     status::unknown,
     upgrade::{self, Planned, carried, replace, running, timeout},
@@ -42,6 +43,16 @@ struct Wanted {
 /// Rolls a release back. What runs is replaced as in an upgrade, and the answer comes
 /// when all is started; where nothing runs, it is an install, and comes when it is done.
 pub async fn rollback(app: &Arc<App>, permit: Permit, request: RollbackRequest) -> Result<Release> {
+    rollback_as(app, permit, request, None).await
+}
+
+/// The same, if it is still what the plan of that index says.
+pub async fn rollback_as(
+    app: &Arc<App>,
+    permit: Permit,
+    request: RollbackRequest,
+    index: Option<String>,
+) -> Result<Release> {
     let app = app.clone();
     let wanted = Wanted::read(&request)?;
     app.engine.free(&app, &wanted.release, Kind::Rollback).await?;
@@ -49,6 +60,7 @@ pub async fn rollback(app: &Arc<App>, permit: Permit, request: RollbackRequest) 
     let work = async move {
         let timeout_ms = wanted.timeout_ms;
         let planned = planned(&app, &permit, wanted, false).await?;
+        planned.expect(index.as_deref(), Action::Rollback)?;
         if planned.existing.status() == StatusCode::Deleted {
             let Planned { composition, platform, .. } = planned;
             let kind = Kind::Rollback;

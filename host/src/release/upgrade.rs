@@ -18,6 +18,7 @@ use super::{
     manifest::{self, Application},
     model::{ConfigValues, Release, StatusCode, UpgradeProperties, UpgradeRequest, stated},
     package,
+    plan::{self as plans, Action},
     platform::{self, Platform},
     status::unknown,
     steps::{self, Counts, Failure, Place},
@@ -73,6 +74,16 @@ struct Wanted {
 /// Upgrades a release. The answer comes when everything is started; the work goes on
 /// to its end even where the caller goes away.
 pub async fn upgrade(app: &Arc<App>, permit: Permit, request: UpgradeRequest) -> Result<Release> {
+    upgrade_as(app, permit, request, None).await
+}
+
+/// The same, if it is still what the plan of that index says.
+pub async fn upgrade_as(
+    app: &Arc<App>,
+    permit: Permit,
+    request: UpgradeRequest,
+    index: Option<String>,
+) -> Result<Release> {
     let app = app.clone();
     let wanted = Wanted::read(request)?;
     app.engine.free(&app, &wanted.release, Kind::Upgrade).await?;
@@ -83,6 +94,7 @@ pub async fn upgrade(app: &Arc<App>, permit: Permit, request: UpgradeRequest) ->
     let work = async move {
         let timeout_ms = wanted.timeout_ms;
         let planned = planned(&app, &permit, wanted, package, (existing, latest), false).await?;
+        planned.expect(index.as_deref(), Action::Upgrade)?;
         replace(&app, &permit, Kind::Upgrade, planned, timeout_ms, seat).await
     };
     tokio::spawn(work).await.map_err(|it| Error::Internal(it.to_string()))?
@@ -168,6 +180,12 @@ impl Planned {
             deploys.extend(stays.into_iter().filter(|it| !runs(it)));
         }
         Ok(Planned { existing, composition, difference, deploys, platform })
+    }
+
+    /// Refuses to go on where this is not what is expected.
+    pub(super) fn expect(&self, index: Option<&str>, action: Action) -> Result<()> {
+        let Planned { existing, composition, deploys, .. } = self;
+        plans::expect(index, action, Some(existing), composition, deploys)
     }
 
     /// Whether an upgrade would change anything.

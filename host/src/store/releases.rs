@@ -195,7 +195,7 @@ pub fn history(
 }
 
 /// The next name of a release behind that one.
-fn name_behind(view: &(impl View + ?Sized), name: &str) -> Result<Option<String>> {
+pub fn name_behind(view: &(impl View + ?Sized), name: &str) -> Result<Option<String>> {
     let (_, behind) = prefix(&[name]);
     let from = if name.is_empty() { b"".as_slice() } else { &behind };
     let row = view.range(RELEASES_NUMBERED, from, b"", Take { reverse: false, limit: 1 })?;

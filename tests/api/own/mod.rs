@@ -1,6 +1,8 @@
 //! Our own endpoints: releases as they really are, and what changes.
 
 mod events;
+mod plan;
+mod releases;
 mod streams;
 
 use chandlery_tests::Answer;

@@ -16,6 +16,8 @@ use utoipa::ToSchema;
 use crate::{
     authz::Caller,
     error::{Error, chain},
+    release::overview::InProgress,
+    store::operations::Operation,
 };
 
 /// What a handler of our own returns.
@@ -43,6 +45,10 @@ pub(in crate::api) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     code: Option<String>,
+    /// Who holds the release, where that is why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    held: Option<InProgress>,
     /// The request's id, where it reached a handler; the header has it always.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -62,6 +68,19 @@ impl Failure {
         Error::invalid(field, message).into()
     }
 
+    /// Another operation holds the release.
+    pub(super) fn held(operation: &Operation) -> Failure {
+        let held = InProgress::of(operation);
+        let detail = format!(
+            "`{}` has held the release since {} for `{}`: come back, or wait with `?wait=`",
+            held.holder, held.since, held.action
+        );
+        let title = "Another operation holds it";
+        let mut failure = Failure::new(StatusCode::CONFLICT, "held", title, detail);
+        failure.problem.held = Some(held);
+        failure
+    }
+
     fn new(status: StatusCode, kind: &str, title: &'static str, detail: String) -> Failure {
         let problem = Problem {
             kind: format!("urn:chandlery:problem:{kind}"),
@@ -71,6 +90,7 @@ impl Failure {
             instance: String::new(),
             field: None,
             code: None,
+            held: None,
             request_id: None,
         };
         Failure { problem, retry_after: None }

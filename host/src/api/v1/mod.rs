@@ -7,18 +7,27 @@
 
 mod answer;
 mod events;
+mod plan;
 mod query;
+mod releases;
 
 use std::sync::Arc;
 
 use axum::{Router, middleware};
 
 pub(super) use self::answer::{Problem, problem};
+use self::releases::{HistoryPage, OverviewPage};
 use super::{
-    openapi::typed,
-    routes::{Routes, get},
+    openapi::{json, typed},
+    routes::{Routes, get, post},
 };
-use crate::app::App;
+use crate::{
+    app::App,
+    release::{
+        overview::Overview,
+        plan::{Order, Plan},
+    },
+};
 
 /// The routes of this family.
 pub(super) fn routes() -> Routes {
@@ -32,7 +41,49 @@ pub(super) fn routes() -> Routes {
         .gives(200, typed("text/event-stream"))
         .refuses([400, 410])
         .as_written()];
-    Routes::default().group("Events", "/api/v1/events", events)
+    let releases = [
+        get("readReleases", "", releases::list)
+            .says("All releases, by name, a page at a time")
+            .query("name", "Only those whose name contains that, in any case.")
+            .query("platform", "Only those on that platform account.")
+            .query("status", "Only those whose highest version has that status.")
+            .query("limit", "Releases on a page, 1 to 100; 50 where it is absent.")
+            .query("cursor", "The `next` of the page before.")
+            .gives(200, json::<OverviewPage>())
+            .refuses([400])
+            .as_written(),
+        get("readRelease", "/{name}", releases::read)
+            .says("What runs of a release, what was last tried, and why it did not work")
+            .gives(200, json::<Overview>())
+            .refuses([400, 404])
+            .as_written(),
+        get("readReleaseHistory", "/{name}/history", releases::history)
+            .says("The versions of a release and what was done to it, the newest first")
+            .query("limit", "Entries on a page, 1 to 100; 50 where it is absent.")
+            .query("cursor", "The `next` of the page before.")
+            .gives(200, json::<HistoryPage>())
+            .refuses([400, 404])
+            .as_written(),
+        post("planRelease", "/{name}/plan", plan::plan)
+            .says("What an install, an upgrade or a rollback would do; nothing is kept")
+            .takes(json::<Order>())
+            .gives(200, json::<Plan>())
+            .refuses([400, 404, 409, 413])
+            .as_written(),
+        post("applyRelease", "/{name}/apply", plan::apply)
+            .says("Installs, upgrades or rolls back, if it is still what was planned")
+            .query("wait", "How long to wait where another operation holds the release: `30s`.")
+            .header("If-Match", "The index of the plan: nothing is done where it has moved.")
+            .takes(json::<Order>())
+            .gives(200, json::<Overview>())
+            .refuses([400, 404, 409, 412, 413])
+            .as_written(),
+    ];
+    Routes::default().group("Events", "/api/v1/events", events).group(
+        "Releases as they are",
+        "/api/v1/releases",
+        releases,
+    )
 }
 
 /// What all requests of this family go through.
