@@ -29,7 +29,7 @@ async fn host() -> Host {
     let web = app("web", json!({ "log": "hello" }));
     let db = app("db", json!({ "deployed-after": "never", "log": "slow" }));
     host.post(INSTALL, &install("a", &[web.clone(), db])).await.expect(201);
-    host.post(INSTALL, &install("b", &[web.clone()])).await.expect(201);
+    host.post(INSTALL, &install("b", std::slice::from_ref(&web))).await.expect(201);
     host.post(INSTALL, &install("gone", &[web])).await.expect(201);
     host.delete("/api/release/gone").await.expect(200);
     host
