@@ -58,7 +58,7 @@ pub(in crate::api) struct Problem {
 /// A failure that does not know its request: [`tell`] does.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
-    problem: Problem,
+    problem: Box<Problem>,
     retry_after: Option<Duration>,
 }
 
@@ -93,7 +93,7 @@ impl Failure {
             held: None,
             request_id: None,
         };
-        Failure { problem, retry_after: None }
+        Failure { problem: Box::new(problem), retry_after: None }
     }
 
     fn of_status(status: StatusCode, detail: String) -> Failure {

@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(ids_containing(&memory, "log", 2, 2).unwrap(), [3, 5]);
         assert_eq!(ids_named(&memory, "log").unwrap(), [2, 6]);
         assert!(ids_named(&memory, "lo").unwrap().is_empty());
-        assert!(ids_named(&memory, "log\01.0.0").unwrap().is_empty());
+        assert!(ids_named(&memory, "log\x001.0.0").unwrap().is_empty());
         let mut names = Vec::new();
         each_row(&memory, |it| {
             names.push(it.metadata.name);
