@@ -1,50 +1,34 @@
 //! redb: one file, one table of rows, one durable commit a batch.
 //!
 //! The only file that names redb's types. Our tables are prefixes of one redb
-//! table's keys, so a state is opened once a commit and not once a table. A second
-//! table is the log, where rows wait to be put in the first (`waiting`). Every
+//! table's keys, so a state is opened once a commit and not once a table. Every
 //! commit saves what redb needs to start again at once after a kill
 //! (`quick_repair`): leaving it out of a single last commit would bring back the
 //! full repair, 4 s a GiB.
 
 use std::{
-    cmp::Ordering,
     io,
     ops::Bound,
     sync::{
         Arc, Mutex,
-        atomic::{
-            AtomicBool,
-            Ordering::{Acquire, Release},
-        },
+        atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use redb::{
-    Database, DatabaseError, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable,
-    StorageBackend, TableDefinition,
+    Database, DatabaseError, Durability, ReadOnlyTable, ReadableDatabase, StorageBackend,
+    TableDefinition,
 };
 
 use super::{
-    Options,
-    gathered::Gathered,
     medium::Medium,
     view::{Row, Table, Take, View},
-    waiting::{Entry, Layers, Step, Waiting},
 };
 use crate::error::{Error, Result};
 
 // (table, NUL, key) -> value. Both as the nouns made them.
 const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("rows");
-
-// number -> a piece of the log.
-const LOG: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
-
-/// What is put in its place in one commit where nothing else is to be done, but for
-/// closing, which nobody waits behind.
-const SETTLED_BYTES: usize = 128 << 10;
-const CLOSING_BYTES: usize = 4 << 20;
 
 /// The row's place in the one redb table.
 pub(super) fn place(table: Table, key: &[u8]) -> Vec<u8> {
@@ -61,8 +45,6 @@ pub(super) fn places(table: Table, from: &[u8], to: &[u8]) -> (Vec<u8>, Vec<u8>)
 pub(super) struct Engine {
     database: Database,
     health: Arc<Health>,
-    waiting: Waiting,
-    waiting_max: usize,
     snapshots: Mutex<Vec<(Instant, std::sync::Weak<()>)>>,
 }
 
@@ -76,34 +58,16 @@ struct Health {
 impl Engine {
     /// Opens the database on `medium`, making it where there is none yet, and
     /// finishing or undoing what a crash left.
-    pub(super) fn open(medium: Arc<dyn Medium>, options: &Options) -> Result<Engine> {
+    pub(super) fn open(medium: Arc<dyn Medium>, cache_bytes: usize) -> Result<Engine> {
         let health = Arc::new(Health::default());
-        let backend = Backend { medium: Gathered::over(medium), health: health.clone() };
+        let backend = Backend { medium, health: health.clone() };
         let database = Database::builder()
-            .set_cache_size(options.cache_bytes)
+            .set_cache_size(cache_bytes)
             .create_with_backend(backend)
             .map_err(opening)?;
-        let mut engine = Engine {
-            database,
-            health,
-            waiting: Waiting::default(),
-            waiting_max: options.waiting_bytes,
-            snapshots: Mutex::default(),
-        };
-        engine.carry_out(Step::default())?;
-        engine.waiting = engine.read_log()?;
+        let engine = Engine { database, health, snapshots: Mutex::default() };
+        engine.commit(&mut std::iter::empty())?;
         Ok(engine)
-    }
-
-    fn read_log(&self) -> Result<Waiting> {
-        let failed = |it: redb::Error| Error::store("reading its log", it);
-        let transaction = self.database.begin_read().map_err(|it| failed(it.into()))?;
-        let log = transaction.open_table(LOG).map_err(|it| failed(it.into()))?;
-        let pieces = log.iter().map_err(|it| failed(it.into()))?;
-        Waiting::read(pieces.map(|it| {
-            let (number, piece) = it.map_err(|it| failed(it.into()))?;
-            Ok((number.value(), piece.value().to_vec()))
-        }))
     }
 
     /// The last committed state.
@@ -115,7 +79,7 @@ impl Engine {
         let mut snapshots = self.snapshots.lock().expect("nothing panics under this lock");
         snapshots.retain(|(_, it)| it.strong_count() > 0);
         snapshots.push((Instant::now(), Arc::downgrade(&alive)));
-        Ok(Snapshot { rows, waiting: self.waiting.layers(), _alive: alive })
+        Ok(Snapshot { rows, _alive: alive })
     }
 
     /// How long ago the oldest state that somebody still reads was taken.
@@ -124,57 +88,21 @@ impl Engine {
         snapshots.iter().find(|(_, it)| it.strong_count() > 0).map(|(at, _)| at.elapsed())
     }
 
-    /// Makes these rows durable, all or none; a row without a value is dropped. They
-    /// come in order of place.
+    /// Makes these rows durable, all or none; a row without a value is dropped.
     pub(super) fn commit<'a>(
-        &mut self,
+        &self,
         rows: &mut dyn Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
     ) -> Result<()> {
-        let step = self.waiting.commit(rows);
-        if step.is_empty() { Ok(()) } else { self.carry_out(step) }
-    }
-
-    /// Whether there are rows that wait for their places.
-    pub(super) fn is_settled(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
-    /// Puts some of the rows that wait in their places.
-    pub(super) fn settle(&mut self) -> Result<()> {
-        let step = self.waiting.settle(SETTLED_BYTES);
-        self.carry_out(step)
-    }
-
-    /// How much waits in memory.
-    #[cfg(test)]
-    pub(super) fn waiting_bytes(&self) -> usize {
-        self.waiting.layers().bytes()
-    }
-
-    /// How many pieces the log has.
-    #[cfg(test)]
-    pub(super) fn log_pieces(&self) -> usize {
-        self.read_log().expect("the log can be read").pieces()
-    }
-
-    fn carry_out(&mut self, step: Step) -> Result<()> {
-        let committing = || -> Result<(), redb::Error> {
+        let mut committing = || -> Result<(), redb::Error> {
             let mut transaction = self.database.begin_write()?;
             transaction.set_durability(Durability::Immediate)?;
             transaction.set_quick_repair(true);
             {
-                let mut log = transaction.open_table(LOG)?;
-                for (number, piece) in &step.pieces {
-                    log.insert(number, &piece[..])?;
-                }
-                for number in step.dropped.clone() {
-                    log.remove(number)?;
-                }
                 let mut table = transaction.open_table(ROWS)?;
-                for Entry { place, value, .. } in step.moved() {
+                for (place, value) in &mut *rows {
                     match value {
-                        Some(value) => drop(table.insert(&place[..], &value[..])?),
-                        None => drop(table.remove(&place[..])?),
+                        Some(value) => drop(table.insert(place, value)?),
+                        None => drop(table.remove(place)?),
                     }
                 }
             }
@@ -184,34 +112,28 @@ impl Engine {
         committing().map_err(|it| {
             self.distrust();
             Error::store("committing: whether the change was kept is not known", it)
-        })?;
-        self.waiting.done(step, self.waiting_max);
-        Ok(())
+        })
     }
 
     /// Says that something failed that the medium did not tell.
     pub(super) fn distrust(&self) {
-        self.health.failed.store(true, Release);
+        self.health.failed.store(true, Ordering::Release);
     }
 
     /// Whether something failed after which redb has to be opened again.
     pub(super) fn failed(&self) -> bool {
-        self.health.failed.load(Acquire)
+        self.health.failed.load(Ordering::Acquire)
     }
 
     /// From now on this engine writes nothing, so that another can be opened over
     /// the same medium while this one's last readers finish.
     pub(super) fn fence(&self) {
-        self.health.fenced.store(true, Release);
+        self.health.fenced.store(true, Ordering::Release);
     }
 
-    /// Closes the database in good order, with every row in its place. Its snapshots then give what they have in
+    /// Closes the database in good order. Its snapshots then give what they have in
     /// memory, and errors for the rest; so they do when it is dropped.
-    pub(super) fn close(mut self) -> Result<()> {
-        while !self.is_settled() && !self.failed() {
-            let step = self.waiting.settle(CLOSING_BYTES);
-            self.carry_out(step)?;
-        }
+    pub(super) fn close(self) -> Result<()> {
         self.database.close().map_err(|it| Error::store("closing", it))
     }
 }
@@ -219,56 +141,30 @@ impl Engine {
 /// One committed state, whatever is committed after it.
 pub(super) struct Snapshot {
     rows: ReadOnlyTable<&'static [u8], &'static [u8]>,
-    waiting: Layers,
     _alive: Arc<()>,
 }
 
 impl Snapshot {
     /// The value at a place.
     pub(super) fn at(&self, place: &[u8]) -> Result<Option<Vec<u8>>> {
-        if let Some(waiting) = self.waiting.at(place) {
-            return Ok(waiting.value.as_ref().map(|it| it.to_vec()));
-        }
         let found = self.rows.get(place).map_err(|it| Error::store("reading", it))?;
         Ok(found.map(|it| it.value().to_vec()))
     }
 
     /// The rows from one place to before another, with their places.
     pub(super) fn between(&self, from: &[u8], to: &[u8], take: Take) -> Result<Vec<Row>> {
-        let mut rows = Vec::new();
-        if from >= to || take.limit == 0 {
-            return Ok(rows);
+        if from >= to {
+            return Ok(Vec::new());
         }
-        let failed = |it| Error::store("reading", it);
         let bounds = (Bound::Included(from), Bound::Excluded(to));
-        let mut range = self.rows.range::<&[u8]>(bounds).map_err(failed)?;
-        let mut next = || {
-            let next = if take.reverse { range.next_back() } else { range.next() };
-            next.transpose().map_err(failed)
-        };
-        let mut waiting = self.waiting.between(from, to, take.reverse);
-        let mut kept = next()?;
+        let mut range =
+            self.rows.range::<&[u8]>(bounds).map_err(|it| Error::store("reading", it))?;
+        let mut rows = Vec::new();
         while rows.len() < take.limit {
-            let waits_first = match (waiting.peek(), &kept) {
-                (None, None) => break,
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (Some(one), Some((place, _))) if take.reverse => place.value().cmp(&one.place),
-                (Some(one), Some((place, _))) => (*one.place).cmp(place.value()),
-            };
-            if waits_first.is_le()
-                && let Some(Entry { place, value: Some(value), .. }) = waiting.next()
-            {
-                rows.push((place.to_vec(), value.to_vec()));
-            }
-            if waits_first.is_gt()
-                && let Some((place, value)) = &kept
-            {
-                rows.push((place.value().to_vec(), value.value().to_vec()));
-            }
-            if waits_first.is_ge() && rows.len() < take.limit {
-                kept = next()?;
-            }
+            let next = if take.reverse { range.next_back() } else { range.next() };
+            let Some(row) = next else { break };
+            let (place, value) = row.map_err(|it| Error::store("reading", it))?;
+            rows.push((place.value().to_vec(), value.value().to_vec()));
         }
         Ok(rows)
     }
@@ -294,20 +190,20 @@ impl View for Snapshot {
 /// It offers no locks: the data folder has one of its own, taken before this.
 #[derive(Debug)]
 struct Backend {
-    medium: Gathered,
+    medium: Arc<dyn Medium>,
     health: Arc<Health>,
 }
 
 impl Backend {
     fn reading<T>(&self, what: impl FnOnce(&dyn Medium) -> io::Result<T>) -> io::Result<T> {
-        what(&self.medium).inspect_err(|_| self.health.failed.store(true, Release))
+        what(&*self.medium).inspect_err(|_| self.health.failed.store(true, Ordering::Release))
     }
 
     fn writing<T>(&self, what: impl FnOnce(&dyn Medium) -> io::Result<T>) -> io::Result<T> {
-        if self.health.fenced.load(Acquire) {
+        if self.health.fenced.load(Ordering::Acquire) {
             return Err(io::Error::other("the store is being opened again"));
         }
-        what(&self.medium).inspect_err(|_| self.health.failed.store(true, Release))
+        what(&*self.medium).inspect_err(|_| self.health.failed.store(true, Ordering::Release))
     }
 }
 

@@ -3,8 +3,6 @@
 //! The file tells its own format and the oldest release that reads it, in a
 //! record that every release can read. A newer file is refused with the name of
 //! the release that it needs; an older one is brought up to date here.
-//!
-//! Format 2 has a log (`waiting`). What format 1 kept, it keeps in the same places.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +14,7 @@ const META: Table = Table("meta");
 
 /// The format that this release writes. Raised when a file that it wrote must not
 /// be opened by the releases before it.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 1;
 
 /// The oldest release that reads [`FORMAT`].
 const NEEDS: &str = "0.1.0";
@@ -27,18 +25,15 @@ struct Format {
     needs: String,
 }
 
-/// Refuses a file that a newer release wrote; marks a new or an older one as ours.
+/// Refuses a file that a newer release wrote; marks a new one as ours.
 pub(super) fn admit(change: &mut dyn Change) -> Result<()> {
-    let found = find(change)?;
-    if found.as_ref().is_none_or(|it| it.format < FORMAT) {
+    let Some(found) = find(change)? else {
         let ours = Format { format: FORMAT, needs: NEEDS.to_owned() };
         let json = serde_json::to_vec(&ours).expect("a format is plain data");
         change.put(META, b"format", json);
         return Ok(());
-    }
-    if let Some(found) = found
-        && found.format > FORMAT
-    {
+    };
+    if found.format > FORMAT {
         return Err(refused(format!(
             "opening it: it has format {}, and this server, version {}, reads up to {FORMAT}: use \
              version {} or newer",

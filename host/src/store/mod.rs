@@ -4,8 +4,7 @@
 //! ([`view`](self::Change)), in one thread, many pieces a commit (`writer`); the
 //! audit record of a change is in its transaction ([`audit`]). [`Store::read`]
 //! runs over the last committed state and waits for nobody. Below: `engine` (redb)
-//! over `medium` (the file, or memory), and `waiting`, where rows are until the engine has
-//! put them in their places. A noun's code is plain functions over a
+//! over `medium` (the file, or memory). A noun's code is plain functions over a
 //! view, one file a noun, so several can share a transaction.
 
 pub mod audit;
@@ -14,7 +13,6 @@ pub mod blob_refs;
 pub mod dependencies;
 mod engine;
 mod format;
-mod gathered;
 pub mod hooks_documents;
 mod ids;
 #[cfg(test)]
@@ -37,7 +35,6 @@ pub mod tags;
 pub mod unit_releases;
 pub mod units;
 mod view;
-mod waiting;
 mod writer;
 pub mod yanks;
 
@@ -84,9 +81,6 @@ pub struct Options {
     pub queue_max: usize,
     /// Writes in one commit at the most.
     pub batch_max: usize,
-    /// Memory for rows that are in the log only, before they are set aside to be put in
-    /// their places; while they are, as much again.
-    pub waiting_bytes: usize,
 }
 
 /// A row of some table.
@@ -102,7 +96,7 @@ pub struct KeptRow {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { cache_bytes: 64 << 20, queue_max: 1024, batch_max: 512, waiting_bytes: 16 << 20 }
+        Options { cache_bytes: 64 << 20, queue_max: 1024, batch_max: 512 }
     }
 }
 
@@ -137,8 +131,7 @@ impl Store {
 
     /// A store that is gone with its last handle.
     pub async fn in_memory() -> Result<Store> {
-        let options =
-            Options { cache_bytes: 4 << 20, waiting_bytes: 64 << 10, ..Options::default() };
+        let options = Options { cache_bytes: 4 << 20, ..Options::default() };
         Self::start(Arc::new(Memory::default()), options, None).await
     }
 
@@ -360,8 +353,7 @@ fn open_disk(folder: &Path) -> Result<Disk> {
     if !path.try_exists().map_err(failed)? {
         let disk = Disk::open(&new).map_err(failed)?;
         disk.set_len(0).map_err(failed)?;
-        let options = Options { cache_bytes: 1 << 20, ..Options::default() };
-        Engine::open(Arc::new(disk), &options)?.close()?;
+        Engine::open(Arc::new(disk), 1 << 20)?.close()?;
         std::fs::rename(&new, &path).map_err(failed)?;
     }
     Disk::open(&path).map_err(failed)

@@ -41,9 +41,6 @@ const RETRY: Duration = Duration::from_millis(100);
 /// How often a disk that stays broken is worth a line in the log.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
-/// How long nothing was written when rows that wait are put in their places.
-const QUIET: Duration = Duration::from_millis(250);
-
 /// How long readers of a failed database may take to finish once it works again.
 const READERS_FINISH: Duration = Duration::from_millis(250);
 
@@ -162,8 +159,6 @@ struct Writer {
     // While the disk takes no writes, reads go on over what it still gives.
     behind_glass: Option<Engine>,
     complained: Option<Instant>,
-    // When the last batch ended.
-    wrote: Instant,
     // Held until the thread ends.
     _lock: Option<Lock>,
 }
@@ -192,7 +187,6 @@ pub(super) fn start(
             open: None,
             behind_glass: None,
             complained: None,
-            wrote: Instant::now(),
             _lock: lock,
         };
         let first = writer.open_database();
@@ -223,25 +217,18 @@ impl Writer {
                 next_try = Instant::now() + RETRY;
             }
             let works = self.open.as_ref().is_some_and(|it| !it.engine.failed());
-            let is_settled = self.open.as_ref().is_none_or(|it| it.engine.is_settled());
-            let first = match (works, is_settled) {
-                (true, true) => self.queue.recv().map_err(RecvTimeoutError::from),
-                (true, false) => {
-                    self.queue.recv_timeout(QUIET.saturating_sub(self.wrote.elapsed()))
-                }
-                (false, _) => self.queue.recv_timeout(RETRY),
+            let first = if works {
+                self.queue.recv().map_err(RecvTimeoutError::from)
+            } else {
+                self.queue.recv_timeout(RETRY)
             };
             match first {
                 Ok(Message::Run(job)) => {
-                    let close = self.run_batch(job);
-                    self.wrote = Instant::now();
-                    if close.is_some() {
-                        return self.close(close);
+                    if let Some(close) = self.run_batch(job) {
+                        return self.close(Some(close));
                     }
                 }
-                Ok(Message::Look) => {}
-                Err(RecvTimeoutError::Timeout) if works => self.settle(),
-                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Message::Look) | Err(RecvTimeoutError::Timeout) => {}
                 Ok(Message::Close(reply)) => return self.close(Some(reply)),
                 Err(RecvTimeoutError::Disconnected) => return self.close(None),
             }
@@ -283,7 +270,11 @@ impl Writer {
         drop(batch);
         match &failure {
             None => publish(&self.shared, open),
-            Some(error) => give_up(&self.shared, error),
+            Some(error) => {
+                counter!("chandlery_store_failures_total").increment(1);
+                self.shared.writable.store(false, Ordering::Release);
+                log("the store failed to commit and will be opened again", error);
+            }
         }
         for job in jobs {
             job.answer(failure.as_ref().map(|_| commit_failed()));
@@ -291,34 +282,16 @@ impl Writer {
         close
     }
 
-    /// Puts some rows in their places while nobody writes.
-    fn settle(&mut self) {
-        let Some(open) = self.open.as_mut() else { return };
-        let settling = catch_unwind(AssertUnwindSafe(|| open.engine.settle()));
-        let settled = settling.unwrap_or_else(|panic| {
-            open.engine.distrust();
-            Err(Error::store("settling", Source::from(said(&*panic))))
-        });
-        match settled {
-            Ok(()) => publish(&self.shared, open),
-            Err(error) => give_up(&self.shared, &error),
-        }
-    }
-
     /// Opens the database, checks that it is ours to open, and publishes its state.
     fn open_database(&mut self) -> Result<()> {
         let open = || -> Result<(Open, Snapshot)> {
-            let mut engine = Engine::open(self.medium.clone(), &self.options)?;
+            let engine = Engine::open(self.medium.clone(), self.options.cache_bytes)?;
             let snapshot = engine.snapshot()?;
             let mut batch = Batch::over(&snapshot);
             format::admit(&mut batch)?;
             batch.accept();
             if !batch.is_empty() {
                 engine.commit(&mut batch.rows())?;
-                // Older releases know of no log: they must find this where it belongs.
-                while !engine.is_settled() {
-                    engine.settle()?;
-                }
             }
             let snapshot = engine.snapshot()?;
             let head = audit::head(&snapshot)?;
@@ -367,7 +340,7 @@ impl Writer {
         let open = || -> Result<(Engine, Snapshot)> {
             let glass =
                 Glass::over(self.medium.clone()).map_err(|it| Error::store("reading", it))?;
-            let engine = Engine::open(Arc::new(glass), &self.options)?;
+            let engine = Engine::open(Arc::new(glass), self.options.cache_bytes)?;
             let snapshot = engine.snapshot()?;
             Ok((engine, snapshot))
         };
@@ -419,12 +392,6 @@ fn commit(open: &mut Open, batch: &Batch<'_>, head: Head) -> Result<()> {
     counter!("chandlery_store_commits_total").increment(1);
     histogram!("chandlery_store_commit_seconds").record(started.elapsed());
     Ok(())
-}
-
-fn give_up(shared: &Shared, error: &Error) {
-    counter!("chandlery_store_failures_total").increment(1);
-    shared.writable.store(false, Ordering::Release);
-    log("the store failed to commit and will be opened again", error);
 }
 
 fn publish(shared: &Shared, open: &Open) {

@@ -86,8 +86,7 @@ proptest! {
         batches in proptest::collection::vec(
             proptest::collection::vec(operation(), 1..6), 1..4)
     ) {
-        let mut engine = Engine::open(Arc::new(Memory::default()), &Options { waiting_bytes: 300, ..small() })
-            .unwrap();
+        let engine = Engine::open(Arc::new(Memory::default()), 1 << 20).unwrap();
         let mut model = Model::new();
         for operations in batches {
             let base = engine.snapshot().unwrap();

@@ -169,7 +169,7 @@ fn open_and_check(image: Vec<u8>, acknowledged: &[u32], sent: &[u32], what: &str
             }
         }
     };
-    let engine = Engine::open(Arc::new(Forgetful::new(image, at_sync)), &small())
+    let engine = Engine::open(Arc::new(Forgetful::new(image, at_sync)), 1 << 18)
         .unwrap_or_else(|it| panic!("{what}: {it}: {:?}", std::error::Error::source(&it)));
     check(&engine, acknowledged, sent, what);
 }
@@ -188,7 +188,7 @@ async fn crash_at_every_sync(writes: u32, random: usize) -> usize {
         }
     };
     let medium = Arc::new(Forgetful::new(new_database(), at_sync));
-    let store = Store::start(medium, small(), None).await.unwrap();
+    let store = Store::start(medium, Options::default(), None).await.unwrap();
     let clients = (0..CLIENTS).map(|client| {
         let (store, acknowledged, sent) = (store.clone(), acknowledged.clone(), sent.clone());
         tokio::spawn(async move {

@@ -15,22 +15,13 @@ async fn with_format(folder: &Path, json: &'static str) {
 #[tokio::test]
 async fn a_newer_file_is_refused_with_the_version_that_it_needs() {
     let folder = tempfile::tempdir().unwrap();
-    with_format(folder.path(), r#"{"format":3,"needs":"0.9.0","more":true}"#).await;
+    with_format(folder.path(), r#"{"format":2,"needs":"0.9.0","more":true}"#).await;
     let refused = Store::open(folder.path()).await.err().unwrap().to_string();
     assert!(refused.contains("use version 0.9.0 or newer"), "{refused}");
     assert!(refused.contains(env!("CARGO_PKG_VERSION")), "{refused}");
 
     let again = Store::open(folder.path()).await.err().unwrap().to_string();
     assert_eq!(again, refused, "the refusal changed nothing and let go of the folder");
-}
-
-#[tokio::test]
-async fn an_older_file_is_opened_and_is_ours_from_then_on() {
-    let folder = tempfile::tempdir().unwrap();
-    with_format(folder.path(), r#"{"format":1,"needs":"0.1.0"}"#).await;
-    let store = Store::open(folder.path()).await.unwrap();
-    let format = store.read(|view| view.get(Table("meta"), b"format")).await.unwrap();
-    assert_eq!(format.unwrap(), br#"{"format":2,"needs":"0.1.0"}"#);
 }
 
 #[tokio::test]

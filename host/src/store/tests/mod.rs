@@ -6,7 +6,6 @@ mod crash;
 mod faults;
 mod formats;
 mod leaving;
-mod waiting;
 
 use std::sync::Arc;
 
@@ -27,15 +26,10 @@ fn by(actor: &str) -> Audit {
     Audit { actor: actor.into(), action: "test:change".into(), ..Audit::default() }
 }
 
-/// Bounds that a few writes reach, so that rows wait and are put in their places.
-fn small() -> Options {
-    Options { cache_bytes: 1 << 18, waiting_bytes: 20 << 10, ..Options::default() }
-}
-
 /// The bytes of a database without rows.
 fn new_database() -> Vec<u8> {
     let medium = Arc::new(Memory::default());
-    Engine::open(medium.clone(), &small()).unwrap().close().unwrap();
+    Engine::open(medium.clone(), 1 << 20).unwrap().close().unwrap();
     let mut bytes = vec![0; medium.len().unwrap() as usize];
     medium.read(0, &mut bytes).unwrap();
     bytes
