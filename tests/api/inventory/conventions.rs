@@ -21,6 +21,11 @@ const AS_WRITTEN: [&str; 7] = [
     "/api/v1/inventory/__providers",
 ];
 
+/// Families beside the inventory that do not lie below `/api/` alone, and have
+/// conventions of their own.
+const OTHER_FAMILIES: [&str; 4] =
+    ["/actuator", "/api/v1/events", "/api/v1/releases", "/api/v1/repositories"];
+
 struct Route {
     /// As the document has it.
     path: String,
@@ -46,7 +51,9 @@ async fn routes(host: &Host) -> Vec<Route> {
     let inventory =
         paths.into_iter().filter(|(it, _)| it.starts_with("/api/v1/") || !it.starts_with("/api"));
     // This server lacks the plugins to be ready.
-    let inventory = inventory.filter(|(it, _)| it != "/ready");
+    let inventory = inventory.filter(|(it, _)| {
+        it != "/ready" && !OTHER_FAMILIES.iter().any(|family| it.starts_with(family))
+    });
     let routes: Vec<Route> = inventory
         .map(|(path, described)| Route {
             filled: filled(&path),

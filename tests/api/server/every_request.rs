@@ -36,7 +36,7 @@ async fn an_unknown_route_is_said_in_the_words_of_its_family() {
         assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
         assert_eq!(answer.header("x-content-type-options"), "nosniff");
     }
-    for path in ["/api/release/nowhere/at/all", "/api/package/nowhere", "/actuator/nowhere"] {
+    for path in ["/api/release/nowhere/at/all", "/api/package/no/where", "/actuator/nowhere"] {
         let answer = host.get(path).await.expect(404).json();
         assert_eq!(answer["status"], 404);
         assert_eq!(answer["error"], "Not Found");

@@ -43,7 +43,7 @@ const ABOUT: &str = "One server for two APIs: the inventory keeps releases, as E
     inventory is the same with and without a final slash, unless it says otherwise.";
 
 /// Parts of paths, and what they are.
-const PATH_PARTS: [(&str, &str); 10] = [
+const PATH_PARTS: [(&str, &str); 12] = [
     ("namespace", "The name of a namespace."),
     ("unit", "The name of a unit."),
     (
@@ -57,6 +57,8 @@ const PATH_PARTS: [(&str, &str); 10] = [
     ("app", "The id of an application on its platform, such as `shop.web-v1`."),
     ("id", "The `guid` of an instance of it."),
     ("repository", "The name of a repository of packages."),
+    ("package", "The name of a package."),
+    ("file", "A package's zip, as `log-1.0.0.zip`."),
 ];
 
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| written(false));
