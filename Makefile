@@ -11,12 +11,13 @@ data ?= ./data
 config ?=
 url ?= http://127.0.0.1:7577
 
-.PHONY: help serve test bench crash example setup
+.PHONY: help serve test compat bench crash example setup
 
 help:
 	@echo 'make serve     builds and starts the server on http://$(listen), data in $(data)'
 	@echo 'make example   deploys examples/hello on a running server ($(url))'
 	@echo 'make test      format, lints, documentation and all tests'
+	@echo 'make compat    puts the Java client of the original to the server'
 	@echo 'make crash     kills the server 200 times and looks for what was lost'
 	@echo 'make bench     prints the figures that the design promises, as ratios'
 
@@ -33,6 +34,10 @@ test:
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
 	cargo test --workspace --locked
+
+compat:
+	@sdk/build/setup.sh
+	tests/compat/run.sh
 
 bench:
 	@sdk/build/setup.sh
