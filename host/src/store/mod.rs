@@ -371,7 +371,7 @@ fn shortened(mut why: String) -> String {
 }
 
 fn closed() -> Error {
-    Error::Store { doing: "being closed".into(), source: None }
+    Error::Store { doing: "being closed or opened again".into(), source: None }
 }
 
 #[cfg(test)]

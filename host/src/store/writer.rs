@@ -397,8 +397,10 @@ fn commit(open: &mut Open, batch: &Batch<'_>, head: Head) -> Result<()> {
 fn publish(shared: &Shared, open: &Open) {
     match open.engine.snapshot() {
         Ok(snapshot) => shared.current.store(Some(Arc::new(snapshot))),
-        // What was committed stands, and is seen when the database is open again.
+        // What was committed stands, and is seen when the database is open again. Until
+        // then nobody may be shown the state before it.
         Err(error) => {
+            shared.current.store(None);
             open.engine.distrust();
             log("the state after a commit could not be read", &error);
         }

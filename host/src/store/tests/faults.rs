@@ -95,12 +95,26 @@ async fn start(medium: &Arc<Failing>) -> Result<Store> {
     Store::start(medium.clone(), options, None).await
 }
 
+/// Reads until it works: the failure may be met here, or the store be opened again.
+async fn read_at_last<T, F: Future<Output = Result<T>>>(read: impl Fn() -> F) -> T {
+    let mut failures = 0;
+    loop {
+        match read().await {
+            Ok(found) => return found,
+            Err(error) => assert!(matches!(error, Error::Store { .. }), "{error}"),
+        }
+        failures += 1;
+        assert!(failures < 500, "the store was never read again");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
 async fn check_all(store: &Store, acknowledged: &[u32]) {
     for number in acknowledged.iter().copied() {
-        let found = store.read(move |view| find::<Thing>(view, THINGS, &number.to_be_bytes()));
-        assert_eq!(found.await.unwrap(), Some(Thing(number)));
+        let found = || store.read(move |view| find::<Thing>(view, THINGS, &number.to_be_bytes()));
+        assert_eq!(read_at_last(found).await, Some(Thing(number)));
     }
-    let records = store.verify_audit().await.unwrap();
+    let records = read_at_last(|| store.verify_audit()).await;
     assert!(records >= acknowledged.len() as u64);
 }
 
@@ -130,6 +144,8 @@ async fn an_error_at_any_call_is_an_error_answer_and_nothing_acknowledged_is_los
                 acknowledged.push(number);
             } else {
                 failed += 1;
+                // While the store is being opened again.
+                check_all(&store, &acknowledged).await;
             }
         }
         failed += put_at_last(&store, WRITES).await;
@@ -142,6 +158,44 @@ async fn an_error_at_any_call_is_an_error_answer_and_nothing_acknowledged_is_los
         check_all(&store, &acknowledged).await;
     }
     assert!(failed > 0, "the failures were met");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reads_while_the_store_is_opened_again_finds_what_there_is_or_an_error() {
+    const WRITES: u32 = 12;
+    for fail_at in 20..160 {
+        let medium = Failing::from_call(fail_at, fail_at + 1);
+        let store = match start(&medium).await {
+            Ok(it) => it,
+            Err(_) => start(&medium).await.unwrap(),
+        };
+        let acknowledged = Arc::new(AtomicU64::new(0));
+        let reader = {
+            let (store, acknowledged) = (store.clone(), acknowledged.clone());
+            tokio::spawn(async move {
+                while acknowledged.load(Ordering::SeqCst) <= u64::from(WRITES) {
+                    let known = acknowledged.load(Ordering::SeqCst) as u32;
+                    for number in 0..known {
+                        let key = number.to_be_bytes();
+                        let found = store.read(move |view| find::<Thing>(view, THINGS, &key));
+                        let found = found.await;
+                        assert!(
+                            found.as_ref().is_ok_and(|it| *it == Some(Thing(number)))
+                                || matches!(found, Err(Error::Store { .. })),
+                            "{number} of {known}, failed at {fail_at}: {found:?}"
+                        );
+                    }
+                    tokio::task::yield_now().await;
+                }
+            })
+        };
+        for number in 0..=WRITES {
+            put_at_last(&store, number).await;
+            acknowledged.store(u64::from(number) + 1, Ordering::SeqCst);
+        }
+        reader.await.unwrap();
+        drop(store.close().await);
+    }
 }
 
 #[tokio::test]
