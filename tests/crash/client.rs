@@ -138,12 +138,20 @@ impl Work {
     }
 }
 
-async fn get(address: SocketAddr, path: &str) -> Whole {
-    let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+pub(crate) async fn get(address: SocketAddr, path: &str) -> Whole {
+    bodiless("GET", address, path).await
+}
+
+pub(crate) async fn delete(address: SocketAddr, path: &str) -> Whole {
+    bodiless("DELETE", address, path).await
+}
+
+async fn bodiless(method: &str, address: SocketAddr, path: &str) -> Whole {
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     request(address, head.as_bytes()).await
 }
 
-async fn post(address: SocketAddr, path: &str, kind: &str, body: &[u8]) -> Whole {
+pub(crate) async fn post(address: SocketAddr, path: &str, kind: &str, body: &[u8]) -> Whole {
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: {kind}\r\n\
          Content-Length: {}\r\n\r\n",

@@ -1,10 +1,13 @@
-//! The real server, killed at any moment while clients register and upload.
+//! The real server, killed at any moment while clients register and upload, and (in
+//! `releases`) while they install, upgrade, roll back and delete.
 //!
 //! Whatever it acknowledged is there after each start, whatever it did not is there
 //! whole or not at all, and bytes that no release points at are gone a while later.
-//! `CHANDLERY_KILLS` says how often it is killed; 20 times where it says nothing.
+//! `CHANDLERY_KILLS` says how often it is killed; 20 times where it says nothing, and 6
+//! in `releases`.
 
 mod client;
+mod releases;
 
 use std::{
     collections::BTreeSet,
@@ -26,13 +29,8 @@ const ORPHANS_GONE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_any_kill_what_was_acknowledged_is_there_and_no_orphan_stays() {
-    let kills: u32 = match std::env::var("CHANDLERY_KILLS") {
-        Ok(it) => it.parse().expect("CHANDLERY_KILLS is a number"),
-        Err(_) => 20,
-    };
-    let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
-    let mut dice = seed | 1;
-    println!("seed {seed}");
+    let kills = kills(20);
+    let mut dice = seed();
 
     let program = chandlery_tests::program!();
     let mut work: Vec<Work> = (0..CLIENTS).map(Work::new).collect();
@@ -87,6 +85,21 @@ async fn a_server_killed_while_it_starts_starts_again() {
     }
     let server = program.serve(&[]);
     work.check_all(server.address).await;
+}
+
+/// How often the server is killed.
+fn kills(otherwise: u32) -> u32 {
+    match std::env::var("CHANDLERY_KILLS") {
+        Ok(it) => it.parse().expect("CHANDLERY_KILLS is a number"),
+        Err(_) => otherwise,
+    }
+}
+
+/// What decides when it is killed, and what clients do.
+fn seed() -> u64 {
+    let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
+    println!("seed {seed}");
+    seed | 1
 }
 
 /// Lets every client work until the server is killed under them.
