@@ -337,10 +337,15 @@ impl Store {
         self.shared.current.load_full().ok_or_else(closed)
     }
 
-    // The writer finds its own failures; those of readers it has to be told of.
+    // The writer finds its own failures; those of readers it has to be told of. Once is
+    // enough: many readers' failures must not fill the queue.
     fn report<T>(&self, result: &Result<T>) {
-        if let Err(Error::Store { .. }) = result {
-            drop(self.writer.try_send(Message::Look));
+        let told = &self.shared.told_to_look;
+        if let Err(Error::Store { .. }) = result
+            && !told.swap(true, Ordering::AcqRel)
+            && self.writer.try_send(Message::Look).is_err()
+        {
+            told.store(false, Ordering::Release);
         }
     }
 }

@@ -73,6 +73,8 @@ pub(super) struct Shared {
     pub(super) current: ArcSwapOption<Snapshot>,
     /// Whether writes work.
     pub(super) writable: AtomicBool,
+    /// Whether a [`Message::Look`] is in the queue.
+    pub(super) told_to_look: AtomicBool,
     /// Counts commits, for those who wait for one.
     pub(super) commits: watch::Sender<u64>,
 }
@@ -228,7 +230,8 @@ impl Writer {
                         return self.close(Some(close));
                     }
                 }
-                Ok(Message::Look) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Message::Look) => self.shared.told_to_look.store(false, Ordering::Release),
+                Err(RecvTimeoutError::Timeout) => {}
                 Ok(Message::Close(reply)) => return self.close(Some(reply)),
                 Err(RecvTimeoutError::Disconnected) => return self.close(None),
             }
@@ -262,7 +265,8 @@ impl Writer {
             match self.queue.try_recv() {
                 Ok(Message::Run(job)) => next = Some(job),
                 Ok(Message::Close(reply)) => close = Some(reply),
-                Ok(Message::Look) | Err(_) => {}
+                Ok(Message::Look) => self.shared.told_to_look.store(false, Ordering::Release),
+                Err(_) => {}
             }
         }
         histogram!("chandlery_store_batch_size").record(jobs.len() as f64);

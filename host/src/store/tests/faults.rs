@@ -185,7 +185,7 @@ async fn who_reads_while_the_store_is_opened_again_finds_what_there_is_or_an_err
                             "{number} of {known}, failed at {fail_at}: {found:?}"
                         );
                     }
-                    tokio::time::sleep(Duration::from_micros(100)).await;
+                    tokio::task::yield_now().await;
                 }
             })
         };
