@@ -189,8 +189,9 @@ async fn an_order_that_makes_no_sense_is_told_so() {
         assert!(rows(&host).await == before, "{order} is kept");
     };
     check(json!([]), Value::Null).await;
-    check(json!({ "pakage": {} }), Value::Null).await;
-    check(json!({ "action": "delete" }), Value::Null).await;
+    check(json!({ "pakage": {} }), "pakage".into()).await;
+    check(json!({ "action": "delete" }), "action".into()).await;
+    check(json!({ "package": { "name": "apps", "version": 1 } }), "package.version".into()).await;
     check(json!({}), "package".into()).await;
     check(json!({ "package": { "name": " " }, "platform": "default" }), "package.name".into())
         .await;

@@ -39,7 +39,7 @@ async fn an_upgrade_that_waits_is_cancelled_and_the_old_version_stays() {
 #[tokio::test]
 async fn where_nothing_waits_there_is_nothing_to_cancel() {
     let host = running(&[app("web", json!({}))]).await;
-    for name in [json!("a"), json!("nobody"), Value::Null] {
+    for name in [json!("a"), json!("nobody"), json!("a\0"), json!("../a"), Value::Null] {
         let answer = host.post(CANCEL, &json!({ "releaseName": name })).await.expect(200);
         assert_eq!(answer.json(), json!({ "accepted": false }));
     }

@@ -257,6 +257,15 @@ async fn wrong_types_and_too_much_are_refused() {
         let answer = host.post_bytes(INSTALL, "application/json", body.to_owned()).await;
         failure(answer, 400, unreadable);
     }
+    for (field, body) in [
+        ("packageIdentifier", json!({ "packageIdentifier": { "packageName": 1 } })),
+        ("installProperties", {
+            json!({ "installProperties": { "configValues": { "raw": [] } } })
+        }),
+    ] {
+        let told = failure(host.post(INSTALL, &body).await, 400, unreadable);
+        assert!(told.contains(&format!(" `{field}")), "{told}");
+    }
     let large = format!(r#"{{"x":"{}"}}"#, "x".repeat(1 << 20));
     failure(host.post_bytes(INSTALL, "application/json", large).await, 413, SKIPPER);
     let method = "org.springframework.web.HttpRequestMethodNotSupportedException";

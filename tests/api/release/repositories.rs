@@ -268,8 +268,7 @@ async fn the_package_of_an_id_is_installed() {
     assert_eq!(refused(&id.to_string(), &properties).await, taken);
     let free = json!({ "releaseName": "b", "platformName": "default" });
     for unknown in ["99", "0", "-1"] {
-        let expected = if unknown == "-1" { "0" } else { unknown };
-        let expected = format!("Package with id='{expected}' can not be found.");
+        let expected = format!("Package with id='{unknown}' can not be found.");
         assert_eq!(refused(unknown, &free).await, expected);
     }
     assert_eq!(refused("1", &json!({})).await, "Release name must not be empty");

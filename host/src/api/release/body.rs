@@ -22,6 +22,7 @@ use serde::{
     Deserializer,
     de::{DeserializeOwned, Error as _, SeqAccess, Visitor},
 };
+use serde_path_to_error::{Path, Segment};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::answer::Failure;
@@ -155,8 +156,23 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         return Err(Failure::unreadable("the body must be a JSON object"));
     }
-    serde_json::from_slice(bytes)
-        .map_err(|it| Failure::unreadable(format!("the body is not the JSON it should be: {it}")))
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let read = serde_path_to_error::deserialize(&mut json)
+        .map_err(|it| wrong(place(it.path()), it.inner()))?;
+    json.end().map_err(|it| wrong(String::new(), &it))?;
+    Ok(read)
+}
+
+fn wrong(place: String, error: &serde_json::Error) -> Failure {
+    Failure::unreadable(format!("the body is not the JSON it should be: {place}{error}"))
+}
+
+/// The field that is wrong, to stand before what is wrong with it.
+fn place(path: &Path) -> String {
+    match path.iter().next() {
+        None | Some(Segment::Unknown) => String::new(),
+        Some(_) => format!("`{path}`: "),
+    }
 }
 
 /// Reads bytes out of JSON: base64, or an array of numbers as Java writes them.
@@ -245,6 +261,7 @@ mod tests {
             r#"{"bytes":[1.5]}"#,
             r#"{"bytes":["a"]}"#,
             r#"{"bytes":"/wE="#,
+            r#"{"bytes":"/wE="}{}"#,
         ] {
             assert!(read_bytes(json).is_err(), "{json}");
         }

@@ -121,8 +121,12 @@ pub(super) async fn cancel(
     request: Request,
 ) -> Answer {
     let request: CancelRequest = read(&app, request).await?;
-    let target = labelled("releaseName", request.release_name.as_deref(), [])?;
-    let name = target.name.clone();
+    short("releaseName", request.release_name.as_deref())?;
+    // A name that no release can have is one that nobody has: nothing waits there.
+    let name = stated(request.release_name.as_deref())
+        .filter(|it| !it.chars().any(char::is_control))
+        .unwrap_or_default();
+    let target = target(&name, None);
     let permit = authz::authorize(&app, &caller, "release:cancel", target).await?;
     let accepted = cancel::cancel(&app, permit, &name).await?;
     let body = serde_json::to_value(CancelResponse { accepted })

@@ -112,7 +112,8 @@ pub(super) async fn install_by_id(
         Failure::path(format!("the id of a package is a whole number, and `{id}` is not"))
     })?;
     // No package has an id below 1.
-    let id = u64::try_from(id).unwrap_or_default();
+    let id = u64::try_from(id)
+        .map_err(|_| Error::Conflict(format!("Package with id='{id}' can not be found.")))?;
     let bytes = body::read(request, "body", app.config.limits.json_bytes_max).await?;
     let properties: InstallProperties = body::parse(&bytes)?;
     let package_identifier = install::identifier_of(&app, id).await?;

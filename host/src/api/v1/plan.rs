@@ -9,6 +9,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
 };
 use serde_json::{Map, Value};
+use serde_path_to_error::Segment;
 use tokio::time::Instant;
 
 use super::{
@@ -105,7 +106,13 @@ async fn order(app: &App, body: Body) -> Answer<Order> {
     };
     // An order is an object: serde would take a list of its members as well.
     let members: Map<String, Value> = serde_json::from_slice(&bytes).map_err(wrong)?;
-    serde_json::from_value(Value::Object(members)).map_err(wrong)
+    serde_path_to_error::deserialize(Value::Object(members)).map_err(|it| {
+        let field = match it.path().iter().next() {
+            None | Some(Segment::Unknown) => String::new(),
+            Some(_) => it.path().to_string(),
+        };
+        Failure::invalid(&field, format!("the body is not the JSON of an order: {}", it.inner()))
+    })
 }
 
 /// The index in `If-Match`; none where there is none, or any will do.
