@@ -4,7 +4,7 @@
 //! number: so there is one exactly where there is a change, it is as durable, and no
 //! write costs a row more. A [`Watch`] is asked for what comes next and keeps no more
 //! than its place: one who is slow is behind, and costs nothing. The newest events are
-//! read once for all watchers ([`tail`](self::tail)); older ones come from the store.
+//! read once for all watchers (`tail`); older ones come from the store.
 
 mod event;
 mod tail;

@@ -1,4 +1,4 @@
-//! Reads an uploaded zip, or ([`tar`]) a gzipped tar, in memory and within limits.
+//! Reads an uploaded zip, or (`tar`) a gzipped tar, in memory and within limits.
 //!
 //! Nothing is ever unpacked to the disk, and only what is wanted is unpacked at
 //! all. Names are judged as they stand in the archive, before anything makes them

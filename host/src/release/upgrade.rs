@@ -3,7 +3,7 @@
 //!
 //! Only what differs is started: an application that stays as it is goes over to the
 //! new version as it runs. The request is answered when all is started; the rest is
-//! [`settle`]'s, who goes on wherever a crash has left it. Until the new version is
+//! `settle`'s, who goes on wherever a crash has left it. Until the new version is
 //! healthy the old one is not touched, so whatever happens, one of them runs.
 
 use std::{collections::BTreeSet, sync::Arc};

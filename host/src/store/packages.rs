@@ -125,7 +125,7 @@ pub fn of_name(view: &(impl View + ?Sized), name: &str) -> Result<Vec<PackageRow
     Ok(rows)
 }
 
-/// Looks at up to [`PAGE`] packages behind `after`, in the order of their names and
+/// Looks at up to `PAGE` packages behind `after`, in the order of their names and
 /// versions, and gives those that are in that repository, and where to go on.
 pub fn page_of_repository(
     view: &(impl View + ?Sized),

@@ -1,6 +1,6 @@
 //! Runs nothing, and answers as a platform would.
 //!
-//! What it is told is in `README.md`, and how it reads that in [`program`]. A guest
+//! What it is told is in `README.md`, and how it reads that in `program`. A guest
 //! remembers nothing, so the handle holds when each instance was started, and what
 //! they are is worked out from the clock each time.
 

@@ -4,7 +4,7 @@
 //! anything ([`enter`]). The indexes of the remote ones are read beside the requests,
 //! when the server starts, on a schedule and on demand ([`refresh`]): what is new in
 //! one becomes a package without a zip, and what has gone from it stays. A package's
-//! zip is fetched when it is first needed ([`fetch`]).
+//! zip is fetched when it is first needed (`fetch`).
 
 mod enter;
 mod fetch;
