@@ -80,29 +80,30 @@ async fn delete_and(
             }
             return Ok(row.release);
         }
-        let operation = record(&permit, &row);
+        let mut operation = record(&permit, &row);
         let _working = Working::on(&app, &operation.id);
-        let begun = operation.clone();
         let with = leaving.clone();
         let claim = move |change: &mut dyn Change| {
-            let now = deployed(change, &begun.release)?;
-            if now.release.version != begun.version {
+            let now = deployed(change, &operation.release)?;
+            if now.release.version != operation.version {
                 return Err(Error::Conflict(format!(
                     "Release [{}] has changed meanwhile: try again",
-                    begun.release
+                    operation.release
                 )));
             }
-            operations::begin(change, &begun)?;
-            with.map_or(Ok(true), |it| it.some(change))
+            operations::begin(change, &mut operation)?;
+            Ok((operation, with.map_or(Ok(true), |it| it.some(change))?))
         };
-        match leaving {
-            None => drop(app.store.write_unaudited(claim).await?),
+        let operation = match leaving {
+            None => app.store.write_unaudited(claim).await?.0,
             Some(leaving) => {
-                if !app.store.write(leaving.permit.audit(), claim).await? {
+                let (operation, is_whole) = app.store.write(leaving.permit.audit(), claim).await?;
+                if !is_whole {
                     leaving.rest(&app).await?;
                 }
+                operation
             }
-        }
+        };
         match go_on(&app, operation).await? {
             Ended::Deleted(release) => Ok(*release),
             Ended::NotYet(why) => Err(Error::Conflict(why)),

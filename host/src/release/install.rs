@@ -148,13 +148,13 @@ pub(super) async fn put_on_platform(
     let id = row.provenance.operation_id.clone();
     let mut operation = Operation::new(id, kind, steps::asked(permit), &row, planned);
     let _working = Working::on(app, &operation.id);
-    let begun = operation.clone();
     let claim = app.store.write_unaudited(move |change| {
-        name_is_free_in(change, &begun.release, kind)?;
-        releases::is_next(change, &begun.release, begun.version)?;
-        operations::begin(change, &begun)
+        name_is_free_in(change, &operation.release, kind)?;
+        releases::is_next(change, &operation.release, operation.version)?;
+        operations::begin(change, &mut operation)?;
+        Ok(operation)
     });
-    claim.await?;
+    let mut operation = claim.await?;
 
     let started = async {
         let place = Place { platform, deployer: &deployer };

@@ -136,15 +136,14 @@ async fn carry_out(
         return Ok(row);
     }
     let id = uuid::Uuid::new_v4().to_string();
-    let operation = Operation::new(id, Kind::Scale, asked(permit), &row, steps);
+    let mut operation = Operation::new(id, Kind::Scale, asked(permit), &row, steps);
     let _working = Working::on(app, &operation.id);
-    let begun = operation.clone();
     let claim = app.store.write_unaudited(move |change| {
-        operations::begin(change, &begun)?;
-        is_still_running(change, &begun)
+        operations::begin(change, &mut operation)?;
+        is_still_running(change, &operation)?;
+        Ok(operation)
     });
-    claim.await?;
-    go_on(app, operation).await
+    go_on(app, claim.await?).await
 }
 
 fn is_still_running(view: &(impl View + ?Sized), begun: &Operation) -> Result<()> {

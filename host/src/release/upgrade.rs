@@ -209,11 +209,11 @@ pub(super) async fn replace(
     }
     let deployer = planned.platform.deployer_in(&permit.caller.plugins)?;
     let place = Place { platform: &planned.platform, deployer: &deployer };
-    let mut operation = record(app, permit, kind, &planned, timeout_ms);
+    let operation = record(app, permit, kind, &planned, timeout_ms);
     let working = Working::on(app, &operation.id)
         .ok_or_else(|| Error::Internal("a new operation is under way already".to_owned()))?;
     let Planned { existing, composition, difference, deploys, .. } = planned;
-    claim(app, &operation, existing.release.version, existing.status()).await?;
+    let mut operation = claim(app, operation, existing.release.version, existing.status()).await?;
     tracing::info!(
         release = operation.release,
         version = operation.version,
@@ -286,15 +286,19 @@ fn record(
     operation
 }
 
-async fn claim(app: &App, operation: &Operation, source: u32, status: StatusCode) -> Result<()> {
-    let begun = operation.clone();
+async fn claim(
+    app: &App,
+    mut operation: Operation,
+    source: u32,
+    status: StatusCode,
+) -> Result<Operation> {
     let claim = app.store.write_unaudited(move |change| {
-        let name = begun.release.clone();
-        operations::begin(change, &begun)?;
-        releases::is_next(change, &name, begun.version)?;
+        let name = operation.release.clone();
+        operations::begin(change, &mut operation)?;
+        releases::is_next(change, &name, operation.version)?;
         // It may have been deleted since it was looked at.
         match releases::newest_settled(change, &name)? {
-            Some(it) if it.release.version == source && it.status() == status => Ok(()),
+            Some(it) if it.release.version == source && it.status() == status => Ok(operation),
             _ => Err(conflict(&format!("Release [{name}] has changed meanwhile: try again"))),
         }
     });

@@ -305,9 +305,15 @@ pub fn history(view: &(impl View + ?Sized), release: &str, limit: usize) -> Resu
 }
 
 /// Claims the name and keeps the operation, unless another one holds it.
-pub fn begin(change: &mut (impl Change + ?Sized), operation: &Operation) -> Result<()> {
+///
+/// It begins after the one before, whatever the clock says: what was done last is read
+/// off this order, and a clock may be set back.
+pub fn begin(change: &mut (impl Change + ?Sized), operation: &mut Operation) -> Result<()> {
     if let Some(held) = open_of(change, &operation.release)? {
         return Err(busy(operation.kind, &held));
+    }
+    if let Some(before) = history(change, &operation.release, 1)?.first() {
+        operation.started_ms = operation.started_ms.max(before.started_ms + 1);
     }
     forget_oldest(change, &operation.release)?;
     let row = operation.key();
@@ -342,4 +348,61 @@ fn forget_oldest(change: &mut (impl Change + ?Sized), release: &str) -> Result<(
         change.delete(OPERATIONS, row);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{authz::PrincipalKind, store::in_memory::Rows};
+
+    fn operation(id: &str, started_ms: u64) -> Operation {
+        let principal = Principal {
+            id: "user:ana".to_owned(),
+            kind: PrincipalKind::User,
+            groups: Vec::new(),
+            roles: Vec::new(),
+            claims: Vec::new(),
+        };
+        Operation {
+            id: id.to_owned(),
+            revision: 0,
+            kind: Kind::Scale,
+            phase: Phase::Done,
+            asked: Asked {
+                principal,
+                token: String::new(),
+                request_id: String::new(),
+                policy_digest: String::new(),
+            },
+            started_ms,
+            ended_ms: None,
+            message: None,
+            attempts: 0,
+            release: "a".to_owned(),
+            version: 1,
+            platform: "default".to_owned(),
+            provenance: Provenance::default(),
+            steps: Vec::new(),
+            source: None,
+            kept: Vec::new(),
+            retired: Vec::new(),
+            timeout_ms: 0,
+            deadline_ms: 0,
+            cancelled: false,
+            description: None,
+        }
+    }
+
+    #[test]
+    fn what_begins_later_is_newer_whatever_the_clock_says() {
+        let mut memory = Rows::default();
+        for (id, started_ms) in [("first", 5_000), ("set-back", 1_000), ("at-once", 5_001)] {
+            let mut begun = operation(id, started_ms);
+            begin(&mut memory, &mut begun).unwrap();
+            advance(&mut memory, &mut begun).unwrap();
+        }
+        let history = history(&memory, "a", 9).unwrap();
+        let told: Vec<_> = history.iter().map(|it| (it.id.as_str(), it.started_ms)).collect();
+        assert_eq!(told, [("at-once", 5_002), ("set-back", 5_001), ("first", 5_000)]);
+    }
 }

@@ -88,10 +88,9 @@ async fn a_scaling_that_a_crash_has_cut_off_is_finished_by_the_next_server() {
         operation.id = "cut-off".to_owned();
         operation.phase = Phase::Doing;
         operation.ended_ms = None;
-        operation.started_ms += 1;
         operation.steps[0].state = StepState::Begun;
         operation.steps[0].count = Some(4);
-        operations::begin(change, &operation)
+        operations::begin(change, &mut operation)
     });
     write.await.unwrap();
 
