@@ -41,7 +41,7 @@ compat:
 
 bench:
 	@sdk/build/setup.sh
-	cargo bench --locked --package chandlery-tests --bench plugins --bench http --bench inventory
+	cargo bench --locked --package chandlery-tests --bench plugins --bench http --bench inventory --bench releases
 
 crash:
 	@sdk/build/setup.sh

@@ -159,14 +159,19 @@ pub fn values(apps: &[Value]) -> String {
 
 /// The request that uploads the package in that version.
 pub fn upload(version: &str) -> Value {
-    let folder = format!("{PACKAGE}-{version}");
-    let metadata = format!("apiVersion: v1\nkind: skipper\nname: {PACKAGE}\nversion: {version}\n");
+    package(PACKAGE, version, &[("templates/apps.yml", TEMPLATE)])
+}
+
+/// The request that uploads a package of these files, besides its `package.yml`.
+pub fn package(name: &str, version: &str, files: &[(&str, &str)]) -> Value {
+    let metadata = format!("apiVersion: v1\nkind: skipper\nname: {name}\nversion: {version}\n");
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, text) in [("package.yml", metadata.as_str()), ("templates/apps.yml", TEMPLATE)] {
-        let started = zip.start_file(format!("{folder}/{name}"), SimpleFileOptions::default());
+    for (file, text) in [("package.yml", metadata.as_str())].iter().chain(files) {
+        let path = format!("{name}-{version}/{file}");
+        let started = zip.start_file(path, SimpleFileOptions::default());
         started.and_then(|()| Ok(zip.write_all(text.as_bytes())?)).expect("memory takes it");
     }
     let bytes = zip.finish().expect("memory takes it").into_inner();
-    json!({ "name": PACKAGE, "repoName": "local", "version": version, "extension": "zip",
+    json!({ "name": name, "repoName": "local", "version": version, "extension": "zip",
         "packageFileAsBytes": STANDARD.encode(bytes) })
 }
