@@ -17,7 +17,8 @@ const MANIFEST_BYTES_MAX: usize = 256 << 10;
 pub(super) struct Component {
     /// The names of its imports.
     pub(super) imports: Vec<String>,
-    exports: Vec<String>,
+    /// The names of its exports.
+    pub(super) exports: Vec<String>,
     /// Its custom section, where it has one.
     pub(super) manifest: Option<Manifest>,
 }
@@ -31,11 +32,33 @@ pub(super) struct Manifest {
     pub(super) name: String,
     /// The plugin's version.
     pub(super) version: String,
+    /// What it does, in a sentence.
+    pub(super) description: String,
+    /// For hooks: the actions that it wants to see.
+    pub(super) actions: Vec<String>,
+    /// The JSON Schema of its settings.
+    pub(super) settings: Option<serde_json::Value>,
     /// The capabilities it asks for: a list of names, or names with reasons.
     capabilities: Option<Asked>,
     /// The versions of the server that it works with.
     #[serde(rename = "requires-host")]
-    requires_host: Option<String>,
+    pub(super) requires_host: Option<String>,
+}
+
+impl Manifest {
+    /// What it asks for, with the reasons where it has any.
+    pub(super) fn asked(&self) -> Vec<(String, String)> {
+        match &self.capabilities {
+            None => Vec::new(),
+            Some(Asked::Names(names)) => {
+                names.iter().map(|it| (it.clone(), String::new())).collect()
+            }
+            Some(Asked::Reasons(reasons)) => reasons
+                .iter()
+                .map(|(name, why)| (name.clone(), why.as_str().unwrap_or_default().to_owned()))
+                .collect(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -95,6 +118,11 @@ impl Component {
         }
         findings.extend(self.imports.iter().filter_map(|it| self.refuse(it, kind, grants)));
         if findings.is_empty() { Ok(()) } else { Err(findings.join("\n")) }
+    }
+
+    /// Whether it exports what a plugin of that kind must.
+    pub(super) fn is_a(&self, kind: Kind) -> bool {
+        self.missing_export(kind.interface(), kind).is_none()
     }
 
     /// Whether it imports an interface of `chandlery:host`.

@@ -12,6 +12,7 @@ mod engine;
 mod failure;
 mod guest;
 mod imports;
+pub mod inspect;
 mod limits;
 mod load;
 mod meter;

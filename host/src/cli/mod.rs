@@ -1,7 +1,9 @@
-//! The command line.
+//! The command line; what a command does lies in a file of its own.
 //!
 //! Exit codes: 0 done, 1 it failed while running, 2 the command or the settings
 //! are wrong.
+
+mod plugin;
 
 use std::{future::Future, io::Write, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -34,6 +36,9 @@ enum Command {
     /// Looks at the settings
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Writes, tests and looks at plugins
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
 }
 
 #[derive(Subcommand)]
@@ -74,7 +79,13 @@ pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve(settings) => serve(&settings),
         Command::Config(ConfigCommand::Show(settings)) => show(&settings),
+        Command::Plugin(command) => return plugin::run(command),
     };
+    code(outcome)
+}
+
+/// The exit code, after the error has been told.
+fn code(outcome: Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
