@@ -38,6 +38,13 @@ pub enum Error {
     },
     /// The state of things does not allow it now; the sentence says why.
     Conflict(String),
+    /// Another operation holds it: wait for its end, and try again.
+    Held {
+        /// That it is not to be had now.
+        message: String,
+        /// Who holds it, for what and since when.
+        by: String,
+    },
     /// It is needed, or not ours to delete; the sentence says so.
     Undeletable(String),
     /// There is nothing to do: what is asked for is there already; the sentence says so.
@@ -100,6 +107,7 @@ impl fmt::Display for Error {
             | Error::Unchanged(message)
             | Error::Outdated(message)
             | Error::Gone(message) => f.write_str(message),
+            Error::Held { message, by } => write!(f, "{message}: {by}"),
             Error::NotFound { what, name } => write!(f, "{what} `{name}` does not exist"),
             Error::AlreadyExists { what, name } => write!(f, "{what} `{name}` already exists"),
             Error::Denied(why) => f.write_str(why),

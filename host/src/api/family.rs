@@ -31,7 +31,10 @@ impl Family {
         if ["/api/v1/releases", "/api/v1/events"].into_iter().any(under) {
             return Family::Own;
         }
-        match path == "/api" || roots.into_iter().any(under) || skipper_repository(path) {
+        match ["/api", "/api/"].contains(&path)
+            || roots.into_iter().any(under)
+            || skipper_repository(path)
+        {
             true => Family::Release,
             false => Family::Inventory,
         }
@@ -124,7 +127,9 @@ mod tests {
 
     #[test]
     fn a_path_tells_its_family() {
-        for path in ["/api", "/api/release", "/api/release/list", "/api/about", "/actuator/info"] {
+        for path in
+            ["/api", "/api/", "/api/release", "/api/release/list", "/api/about", "/actuator/info"]
+        {
             assert_eq!(Family::of(path), Family::Release, "{path}");
         }
         for path in ["/api/package/upload", "/api/packageMetadata/1", "/api/releases"] {

@@ -4,7 +4,7 @@
 use std::{borrow::Cow, convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Body,
     extract::DefaultBodyLimit,
     http::{
@@ -28,7 +28,7 @@ use super::{
     metrics::{self, Exchange},
     openapi::{self, json, nothing, text, typed},
     path::{self, Spelling},
-    release,
+    release::{self, Sent},
     routes::{Routes, any, get},
     site, v1,
 };
@@ -102,6 +102,9 @@ impl Api {
             && let Some(answer) = respell(&mut parts)
         {
             return answer;
+        }
+        if family == Family::Release {
+            release::respell(&mut parts);
         }
         let Ok(_room) = self.room_for(parts.uri.path()) else {
             return too_much(family, parts.uri.path());
@@ -192,12 +195,14 @@ fn routes(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-async fn no_route(uri: Uri) -> Response {
-    Family::of(uri.path()).no_route(uri.path())
+async fn no_route(uri: Uri, sent: Option<Extension<Sent>>) -> Response {
+    let path = sent.as_ref().map_or(uri.path(), |it| &it.0.0);
+    Family::of(uri.path()).no_route(path)
 }
 
-async fn no_method(method: Method, uri: Uri) -> Response {
-    Family::of(uri.path()).no_method(uri.path(), method.as_str())
+async fn no_method(method: Method, uri: Uri, sent: Option<Extension<Sent>>) -> Response {
+    let path = sent.as_ref().map_or(uri.path(), |it| &it.0.0);
+    Family::of(uri.path()).no_method(path, method.as_str())
 }
 
 /// Brings the path into the spelling that routes are matched in, or answers where

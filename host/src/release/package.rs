@@ -12,7 +12,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures::TryStreamExt;
 
-pub use self::find::{find, find_by_id};
+pub use self::find::{find, find_by_id, no_version};
 pub use super::metadata::TEXT_CHARS_MAX;
 use super::{
     archive::{self, Archive},

@@ -88,8 +88,7 @@ pub async fn upgrade_as(
     let wanted = Wanted::read(request)?;
     app.engine.free(&app, &wanted.release, Kind::Upgrade).await?;
     let (existing, latest) = running(&app, &wanted.release).await?;
-    let package =
-        package::find(&app, &permit.caller, &wanted.package, wanted.version.as_deref()).await?;
+    let package = wanted.package(&app, &permit).await?;
     let seat = app.engine.seat(package.size_bytes)?;
     let work = async move {
         let timeout_ms = wanted.timeout_ms;
@@ -105,8 +104,7 @@ pub async fn upgrade_as(
 pub async fn plan(app: &App, permit: &Permit, request: UpgradeRequest) -> Result<Planned> {
     let wanted = Wanted::read(request)?;
     let found = running(app, &wanted.release).await?;
-    let package =
-        package::find(app, &permit.caller, &wanted.package, wanted.version.as_deref()).await?;
+    let package = wanted.package(app, permit).await?;
     planned(app, permit, wanted, package, found, true).await
 }
 
@@ -386,6 +384,14 @@ impl Wanted {
             },
             timeout_ms: timeout(request.timeout)?,
         })
+    }
+
+    /// The package that is meant. In the words of the original, which has a version of
+    /// `null` where none was asked for.
+    async fn package(&self, app: &App, permit: &Permit) -> Result<PackageRow> {
+        let version = self.version.as_deref();
+        let found = package::find(app, &permit.caller, &self.package, version).await?;
+        found.ok_or_else(|| package::no_version(&self.package, version.unwrap_or("null")))
     }
 }
 

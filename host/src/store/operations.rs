@@ -262,20 +262,21 @@ impl Operation {
     }
 }
 
-/// The sentence for a request that meets another operation on the same name.
+/// The error for a request that meets another operation on the same name.
 pub fn busy(wanted: Kind, held: &Operation) -> Error {
     let at = time::OffsetDateTime::from_unix_timestamp((held.started_ms / 1000) as i64);
     let format = &time::format_description::well_known::Rfc3339;
     let since = at.ok().and_then(|it| it.format(format).ok()).unwrap_or_default();
-    Error::Conflict(format!(
-        "Statemachine is not in state ready to do {}: `{}` is doing {} of release [{}] since {since} \
-         (operation {})",
-        wanted.word(),
-        held.asked.principal.id,
-        held.kind.word(),
-        held.release,
-        held.id,
-    ))
+    Error::Held {
+        message: format!("Statemachine is not in state ready to do {}", wanted.word()),
+        by: format!(
+            "`{}` is doing {} of release [{}] since {since} (operation {})",
+            held.asked.principal.id,
+            held.kind.word(),
+            held.release,
+            held.id,
+        ),
+    }
 }
 
 /// The open operation of a name.

@@ -11,6 +11,7 @@ mod index;
 mod install;
 mod local;
 mod package_deletion;
+mod refusals;
 mod releases;
 mod repositories;
 mod resources;

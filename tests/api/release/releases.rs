@@ -97,7 +97,7 @@ async fn a_release_that_cannot_be_taken_off_for_a_while_is_deleted_by_the_engine
     };
     assert_eq!(code().await, "DEPLOYED");
     let message = failure(host.delete("/api/release/mine").await, 409, SKIPPER);
-    assert!(message.starts_with("Statemachine is not in state ready to do DELETE"), "{message}");
+    assert_eq!(message, "Statemachine is not in state ready to do DELETE");
 
     host.app.plugins.swap(host.app.plugins.build(bindings()).await.unwrap());
 

@@ -117,7 +117,7 @@ async fn a_package_of_a_remote_repository_is_fetched_when_it_is_first_installed(
     host.post(INSTALL, &install("b", "log", Some("10.0.0"))).await.expect(201);
     assert_eq!(
         refused(&host, &install("c", "log", Some("9.0.0"))).await,
-        "Resource log-9.0.0 in package repository files does not exist."
+        "Could not download an deserialize package. Resource log-9.0.0 in package repository files does not exist."
     );
 }
 
@@ -164,7 +164,10 @@ async fn what_is_wrong_with_a_repository_keeps_no_server_from_starting() {
     assert_eq!((&read["entries"], &read["skipped"]), (&json!(1), &json!(2)));
     assert!(read["notes"][0].as_str().unwrap().contains("on line "), "{read}");
     let message = refused(&host, &install("a", "log", None)).await;
-    assert!(message.starts_with("Could not download package [log:1.0.0]"), "{message}");
+    assert!(
+        message.starts_with("Could not download an deserialize package. Package [log:1.0.0]"),
+        "{message}"
+    );
     assert!(!row(&host, "log", "1.0.0").await.unwrap().is_here());
     let all = host.get(&format!("{OURS}/")).await.expect(200).json();
     let names: Vec<_> = all.as_array().unwrap().iter().map(|it| it["name"].clone()).collect();
@@ -183,7 +186,10 @@ async fn a_repository_leads_to_no_file_outside_of_it() {
 
     let message = refused(&host, &install("a", "log", None)).await;
 
-    assert!(message.starts_with("Could not download package [log:1.0.0]"), "{message}");
+    assert!(
+        message.starts_with("Could not download an deserialize package. Package [log:1.0.0]"),
+        "{message}"
+    );
 }
 
 #[tokio::test]
@@ -451,7 +457,11 @@ async fn a_unit_that_holds_a_package_is_installed_from_the_inventory() {
     host.delete("/api/v1/inventory/acme/hard-delete").await.expect(200);
 
     let gone = refused(&host, &install("c", "web", Some("1.0"))).await;
-    assert_eq!(gone, "Resource web-1.0 in package repository apps does not exist.");
+    assert_eq!(
+        gone,
+        "Could not download an deserialize package. Resource web-1.0 in package repository apps \
+         does not exist."
+    );
     let gone = refused(&host, &install("c", "web", Some("1.0"))).await;
     assert_eq!(gone, "Can not find package 'web', version '1.0'");
 }

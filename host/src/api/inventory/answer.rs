@@ -37,6 +37,7 @@ impl IntoResponse for Failure {
             Error::Conflict(why) | Error::Undeletable(why) | Error::Unchanged(why) => {
                 text(StatusCode::CONFLICT, why.clone())
             }
+            Error::Held { .. } => text(StatusCode::CONFLICT, error.to_string()),
             Error::Outdated(why) => text(StatusCode::PRECONDITION_FAILED, why.clone()),
             Error::Gone(why) => text(StatusCode::GONE, why.clone()),
             Error::Denied(why) => text(StatusCode::FORBIDDEN, why.clone()),

@@ -13,7 +13,7 @@ use axum::{
 };
 use serde_json::{Map, Value};
 
-use super::links;
+use super::{Sent, links};
 use crate::{
     clock::now_ms,
     error::{Error, chain},
@@ -149,6 +149,10 @@ impl From<Error> for Failure {
             | Error::AlreadyExists { .. }
             | Error::Conflict(_)
             | Error::Refused { .. } => skipper(StatusCode::CONFLICT),
+            // The original's words alone; who holds it is told by our own endpoints.
+            Error::Held { message, .. } => {
+                Failure::new(StatusCode::CONFLICT, class::SKIPPER, message.clone())
+            }
             Error::Undeletable(_) => {
                 Failure::new(StatusCode::CONFLICT, class::PACKAGE_DELETE, message)
             }
@@ -189,7 +193,8 @@ impl IntoResponse for Failure {
 
 /// Writes failures out, with the path of their request.
 pub(super) async fn tell(request: Request, next: Next) -> Response {
-    let path = request.uri().path().to_owned();
+    let sent = request.extensions().get::<Sent>().map(|it| it.0.clone());
+    let path = sent.unwrap_or_else(|| request.uri().path().to_owned());
     let mut response = next.run(request).await;
     let Some(failure) = response.extensions_mut().remove::<Failure>() else {
         return response;

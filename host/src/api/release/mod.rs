@@ -13,6 +13,7 @@ mod packages;
 mod releases;
 mod resources;
 mod shapes;
+mod spelling;
 mod watch;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use axum::{Extension, Router, extract::State, middleware};
 pub(super) use self::{
     answer::failure,
     shapes::{FailureBody, HalLinks, PlainLinks},
+    spelling::{Sent, respell},
 };
 use self::{
     body::Room,

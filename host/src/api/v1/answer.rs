@@ -134,6 +134,9 @@ impl From<Error> for Failure {
             Error::Conflict(_) | Error::Undeletable(_) => {
                 failure(StatusCode::CONFLICT, "conflict", "The state of things does not allow it")
             }
+            Error::Held { .. } => {
+                failure(StatusCode::CONFLICT, "held", "Another operation holds it")
+            }
             Error::Unchanged(_) => {
                 failure(StatusCode::CONFLICT, "unchanged", "There is nothing to do")
             }

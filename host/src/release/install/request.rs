@@ -64,7 +64,11 @@ impl Wanted {
     pub(super) async fn package(&self, app: &App, permit: &Permit) -> Result<PackageRow> {
         match &self.package {
             Meant::Named(name, version) => {
-                package::find(app, &permit.caller, name, version.as_deref()).await
+                let found = package::find(app, &permit.caller, name, version.as_deref()).await?;
+                found.ok_or_else(|| match version {
+                    Some(version) => package::no_version(name, version),
+                    None => conflict(&format!("Can not find a package named '{name}'")),
+                })
             }
             Meant::Id(id) => package::find_by_id(app, &permit.caller, *id).await,
         }

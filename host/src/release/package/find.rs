@@ -10,14 +10,14 @@ use crate::{
     store::packages::{self, PackageRow, compare_versions},
 };
 
-/// The package of that name: of that version, from the repository of the highest
-/// order, or the newest there is.
+/// The package of that name, if there is one: of that version, from the repository of the
+/// highest order, or the newest there is.
 pub async fn find(
     app: &App,
     caller: &Arc<Caller>,
     name: &str,
     version: Option<&str>,
-) -> Result<PackageRow> {
+) -> Result<Option<PackageRow>> {
     let (wanted, at) = (name.to_owned(), version.map(str::to_owned));
     let kept = app.store.read(move |view| match &at {
         Some(version) => packages::find(view, &wanted, version),
@@ -37,13 +37,15 @@ pub async fn find(
         true => kept,
         false => best(app, kept.into_iter().chain(more).collect()).await?,
     };
-    let found = found.ok_or_else(|| {
-        Error::Conflict(match version {
-            Some(version) => format!("Can not find package '{name}', version '{version}'"),
-            None => format!("Can not find a package named '{name}'"),
-        })
-    })?;
-    repositories::here(app, caller, found).await
+    match found {
+        Some(found) => repositories::here(app, caller, found).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// There is no such version of a package.
+pub fn no_version(name: &str, version: &str) -> Error {
+    Error::Conflict(format!("Can not find package '{name}', version '{version}'"))
 }
 
 /// The package with that id.

@@ -15,6 +15,9 @@ use crate::{
     },
 };
 
+// As the original has it.
+const UNREAD: &str = "Could not download an deserialize package.";
+
 /// The package with its zip among the blobs: as it is, or fetched now. One of the
 /// inventory only for a caller who may download it there.
 pub(in crate::release) async fn here(
@@ -101,9 +104,11 @@ fn check_digest(row: &PackageRow, stored: &Stored) -> Result<()> {
     }
 }
 
-fn missing(row: &PackageRow) -> Error {
+/// A repository does not have what its index says. The first sentence is all that the
+/// original lets its clients see; the second is why.
+pub(super) fn missing(row: &PackageRow) -> Error {
     Error::Conflict(format!(
-        "Resource {}-{} in package repository {} does not exist.",
+        "{UNREAD} Resource {}-{} in package repository {} does not exist.",
         row.metadata.name,
         row.metadata.version,
         row.repository()
@@ -115,7 +120,7 @@ fn unfetched(row: &PackageRow, error: Error) -> Error {
     match error {
         Error::Store { .. } | Error::Busy { .. } | Error::Internal(_) => error,
         other => Error::Conflict(format!(
-            "Could not download package [{}:{}] from repository [{}]: {other}",
+            "{UNREAD} Package [{}:{}] from repository [{}]: {other}",
             row.metadata.name,
             row.metadata.version,
             row.repository()

@@ -173,12 +173,7 @@ pub(super) async fn here(
         return Err(Error::Internal(format!("package `{name}` has the version `{version}`")));
     };
     let permit = may_download(app, caller, &place, &version).await?;
-    let gone = || {
-        Error::Conflict(format!(
-            "Resource {name}-{version} in package repository {} does not exist.",
-            repository.name
-        ))
-    };
+    let gone = || fetch::missing(&row);
     let bytes = match inventory::package(app, &permit, &place, &version).await {
         Ok(bytes) => bytes,
         Err(Error::NotFound { .. }) => {
