@@ -14,6 +14,7 @@ use crate::{
     config::{Config, plugins},
     error::{Error, Result},
     events::Events,
+    extend::Extend,
     inventory::{self, Downloads},
     login::Login,
     outbox,
@@ -51,6 +52,8 @@ pub struct App {
     pub blobs: Blobs,
     /// The plugin runtime and the set in force.
     pub plugins: Plugins,
+    /// Plugins that are installed while the server runs.
+    pub extend: Extend,
     /// What is known of package repositories besides what is stored.
     pub repositories: Repositories,
     /// What is being done to releases.
@@ -104,6 +107,7 @@ pub async fn start_with(mut config: Config, bindings: Vec<Binding>) -> Result<Ar
         store,
         blobs,
         plugins,
+        extend: Extend::default(),
         repositories,
         engine: Engine::default(),
         tasks,

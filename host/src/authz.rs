@@ -150,6 +150,13 @@ impl Permit {
         audit(&self.caller, self.action, part, self.policy_digest.clone())
     }
 
+    /// Leaves an audit record of why what was allowed was not done after all.
+    pub async fn note(&self, app: &App, why: &str) {
+        if let Err(error) = app.store.refused(self.audit(), why.to_owned()).await {
+            tracing::error!(%error, "the audit record of a refusal could not be kept");
+        }
+    }
+
     /// Whether any before-hook is to be asked: without one, no object need be made for
     /// [`Permit::reviewed`].
     pub fn is_reviewed(&self) -> bool {
@@ -245,9 +252,7 @@ impl Permit {
     /// Leaves an audit record where a hook, or a hook's failure, ended the request.
     async fn note_refusal<T>(&self, app: &App, result: &Result<T>) {
         let Err(refusal @ (Error::Refused { .. } | Error::Plugin { .. })) = result else { return };
-        if let Err(error) = app.store.refused(self.audit(), refusal.to_string()).await {
-            tracing::error!(%error, "the audit record of a refusal could not be kept");
-        }
+        self.note(app, &refusal.to_string()).await;
     }
 }
 

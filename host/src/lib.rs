@@ -15,6 +15,7 @@ mod clock;
 pub mod config;
 pub mod error;
 pub mod events;
+pub mod extend;
 pub mod inventory;
 pub mod log;
 pub mod login;

@@ -10,6 +10,10 @@ use axum::{
 
 use super::{release::failure, v1::problem};
 
+/// Where our own endpoints lie.
+const OWN: [&str; 4] =
+    ["/api/v1/releases", "/api/v1/events", "/api/v1/plugins", "/api/v1/bindings"];
+
 /// An API with words of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
@@ -17,7 +21,7 @@ pub(super) enum Family {
     Inventory,
     /// Spring Cloud Skipper's.
     Release,
-    /// Our own, of what both are about: releases and events.
+    /// Our own, of what both are about, and of what extends them.
     Own,
 }
 
@@ -28,7 +32,7 @@ impl Family {
             path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         let roots = ["/api/release", "/api/package", "/api/about", "/actuator"];
-        if ["/api/v1/releases", "/api/v1/events"].into_iter().any(under) {
+        if OWN.into_iter().any(under) {
             return Family::Own;
         }
         match ["/api", "/api/"].contains(&path)
@@ -139,6 +143,9 @@ mod tests {
             assert_eq!(Family::of(path), Family::Release, "{path}");
         }
         for path in ["/api/v1/releases", "/api/v1/releases/a/plan", "/api/v1/events"] {
+            assert_eq!(Family::of(path), Family::Own, "{path}");
+        }
+        for path in ["/api/v1/plugins", "/api/v1/plugins/a/1.0.0", "/api/v1/bindings/a"] {
             assert_eq!(Family::of(path), Family::Own, "{path}");
         }
         for path in [

@@ -38,6 +38,38 @@ pub struct Grants {
     pub documents: bool,
 }
 
+impl Grants {
+    /// A door to everything, with nothing behind it: for looking at what a component
+    /// imports, never for calling it.
+    pub(crate) fn everything() -> Grants {
+        Grants {
+            http: Some(http::Grant::default()),
+            secrets: Some(secrets::Grant::default()),
+            clock: true,
+            random: true,
+            artifacts: Some(artifacts::Grant::default()),
+            process: Some(process::Grant::default()),
+            mutate: true,
+            documents: true,
+        }
+    }
+
+    /// The names of what is granted, as a manifest asks for them.
+    pub fn names(&self) -> Vec<&'static str> {
+        let all = [
+            ("http", self.http.is_some()),
+            ("secrets", self.secrets.is_some()),
+            ("clock", self.clock),
+            ("random", self.random),
+            ("artifacts", self.artifacts.is_some()),
+            ("process", self.process.is_some()),
+            ("mutate", self.mutate),
+            ("documents", self.documents),
+        ];
+        all.into_iter().filter(|it| it.1).map(|it| it.0).collect()
+    }
+}
+
 /// The host's side of all capabilities, shared by all guests.
 #[derive(Clone)]
 pub struct Services {

@@ -19,6 +19,7 @@ pub(super) fn check(config: &Config) -> Result<()> {
     let timeouts = &config.timeouts;
     at_least("limits.json_bytes_max", limits.json_bytes_max, 1)?;
     at_least("limits.package_bytes_max", limits.package_bytes_max, 1)?;
+    at_least("limits.component_bytes_max", limits.component_bytes_max, 1)?;
     at_least("limits.import_bytes_max", limits.import_bytes_max, 1)?;
     at_least("limits.output_bytes_max", limits.output_bytes_max, 4096)?;
     at_least("limits.connections_max", limits.connections_max as u64, 1)?;

@@ -101,6 +101,8 @@ pub struct Limits {
     pub json_bytes_max: u64,
     /// A package, in bytes.
     pub package_bytes_max: u64,
+    /// The component of a plugin that is installed on the running server, in bytes.
+    pub component_bytes_max: u64,
     /// An import of a namespace, in bytes.
     pub import_bytes_max: u64,
     /// Each of the two output files of a process that a deployer runs, in bytes; half as
@@ -286,6 +288,7 @@ impl Default for Limits {
         Limits {
             json_bytes_max: 1 << 20,
             package_bytes_max: 512 << 20,
+            component_bytes_max: 64 << 20,
             import_bytes_max: 64 << 30,
             output_bytes_max: 16 << 20,
             connections_max: 4096,

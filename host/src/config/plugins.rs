@@ -166,20 +166,13 @@ fn secrets(key: &str, plugin: &PluginConfig) -> Result<Secrets> {
 }
 
 fn kind(key: &str, text: &str) -> Result<Kind> {
-    match text {
-        "policy" => Ok(Kind::Policy),
-        "renderer" => Ok(Kind::Renderer),
-        "deployer" => Ok(Kind::Deployer),
-        "before-hook" => Ok(Kind::BeforeHook),
-        "after-hook" => Ok(Kind::AfterHook),
-        it => Err(Error::invalid(
-            format!("{key}.kind"),
-            format!(
-                "`{it}` is not a kind of plugin: `policy`, `renderer`, `deployer`, `before-hook` \
-                 or `after-hook`"
-            ),
-        )),
-    }
+    Kind::of(text).ok_or_else(|| {
+        let message = format!(
+            "`{text}` is not a kind of plugin: `policy`, `renderer`, `deployer`, `before-hook` or \
+             `after-hook`"
+        );
+        Error::invalid(format!("{key}.kind"), message)
+    })
 }
 
 fn fail_mode(key: &str, text: Option<&str>, kind: Kind) -> Result<FailMode> {

@@ -50,7 +50,7 @@ pub(super) struct Machine {
     /// than there are processors.
     pub(super) long: Semaphore,
     /// One compiler at a time: it uses all processors by itself.
-    pub(super) compiling: Semaphore,
+    pub(super) compiling: Arc<Semaphore>,
 }
 
 /// A place in the pool and a running clock, for one guest.
@@ -81,7 +81,7 @@ impl Machine {
         let hosted = Semaphore::new(HOSTED_PLACES as usize);
         let processors = thread::available_parallelism().map_or(1, |it| it.get());
         let long = Semaphore::new(processors.min(INLINE_PLACES as usize / 2));
-        let compiling = Semaphore::new(1);
+        let compiling = Arc::new(Semaphore::new(1));
         let started = Instant::now();
         Ok(Machine { engine, started, ticker, inline, hosted, long, compiling })
     }

@@ -1,16 +1,26 @@
 //! Reads a component before any of it runs: what it is, what it exports, what it
 //! asks for, and for each thing that it cannot have, why not.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use wasmparser::{Encoding, Parser, Payload};
 
-use super::Kind;
+use super::{Kind, examine::Wanted};
 use crate::capabilities::Grants;
 
 /// The track of `wit/` that this server offers: all of `0.1.z`.
 const TRACK: &str = "0.1";
 const MANIFEST: &str = "chandlery:manifest";
 const MANIFEST_BYTES_MAX: usize = 256 << 10;
+
+// What a compiler needs of time and memory grows with these faster than with the size
+// of the file. The engines of JavaScript and Python stay well below all of them.
+const FUNCTIONS_MAX: usize = 200_000;
+const FUNCTION_BYTES_MAX: usize = 2 << 20;
+const TYPES_MAX: usize = 100_000;
+const PARTS_MAX: usize = 1_000;
+const DEPTH_MAX: usize = 20;
 
 /// What a component says about itself.
 #[derive(Debug, Default)]
@@ -21,6 +31,16 @@ pub(super) struct Component {
     pub(super) exports: Vec<String>,
     /// Its custom section, where it has one.
     pub(super) manifest: Option<Manifest>,
+    /// The same as it is written.
+    pub(super) written: Option<serde_json::Value>,
+}
+
+/// What a compiler has to look at.
+#[derive(Default)]
+struct Bulk {
+    functions: usize,
+    types: usize,
+    parts: usize,
 }
 
 /// The custom section `chandlery:manifest`. Members that the runtime has no use
@@ -65,7 +85,7 @@ impl Manifest {
 #[serde(untagged)]
 enum Asked {
     Names(Vec<String>),
-    Reasons(std::collections::BTreeMap<String, serde_json::Value>),
+    Reasons(BTreeMap<String, serde_json::Value>),
 }
 
 /// Reads the outside of a component. The error is a sentence.
@@ -78,13 +98,21 @@ pub(super) fn read(bytes: &[u8], bytes_max: usize) -> Result<Component, String> 
     }
     check_kind_of_file(bytes)?;
     let mut component = Component::default();
+    let mut bulk = Bulk::default();
     let mut depth = 0usize;
     for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(|it| format!("the component is damaged: {it}"))? {
+        let payload = payload.map_err(|it| format!("the component is damaged: {it}"))?;
+        bulk.add(&payload)?;
+        match payload {
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
                 return Err(CORE_MODULE.into());
             }
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                depth += 1;
+                if depth > DEPTH_MAX {
+                    return Err(format!("it nests its parts more than {DEPTH_MAX} deep"));
+                }
+            }
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if depth == 0 => {
                 for import in section {
@@ -99,7 +127,9 @@ pub(super) fn read(bytes: &[u8], bytes_max: usize) -> Result<Component, String> 
                 }
             }
             Payload::CustomSection(section) if depth == 0 && section.name() == MANIFEST => {
-                component.manifest = Some(manifest(section.data())?);
+                let written = manifest_json(section.data())?;
+                component.manifest = Some(manifest(&written)?);
+                component.written = Some(written);
             }
             _ => {}
         }
@@ -107,7 +137,96 @@ pub(super) fn read(bytes: &[u8], bytes_max: usize) -> Result<Component, String> 
     Ok(component)
 }
 
+impl Bulk {
+    fn add(&mut self, payload: &Payload<'_>) -> Result<(), String> {
+        let (counted, max, what) = match payload {
+            Payload::CodeSectionEntry(body) => {
+                let bytes = body.range().len();
+                if bytes > FUNCTION_BYTES_MAX {
+                    return Err(format!(
+                        "it has a function of {bytes} bytes (the limit is {FUNCTION_BYTES_MAX})"
+                    ));
+                }
+                self.functions += 1;
+                (self.functions, FUNCTIONS_MAX, "functions")
+            }
+            Payload::TypeSection(types) => {
+                self.types += types.count() as usize;
+                (self.types, TYPES_MAX, "types")
+            }
+            Payload::ComponentTypeSection(types) => {
+                self.types += types.count() as usize;
+                (self.types, TYPES_MAX, "types")
+            }
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                self.parts += 1;
+                (self.parts, PARTS_MAX, "modules and components inside")
+            }
+            _ => return Ok(()),
+        };
+        match counted > max {
+            true => Err(format!("it has more than {max} {what}")),
+            false => Ok(()),
+        }
+    }
+}
+
 impl Component {
+    /// The kinds that it can be put to work as, whatever it will be granted. The error
+    /// says why there is none.
+    pub(super) fn kinds(&self) -> Result<Vec<Kind>, String> {
+        let offered: Vec<Kind> = Kind::ALL.into_iter().filter(|it| self.offers(*it)).collect();
+        let Some(first) = offered.first() else {
+            let interfaces = Kind::ALL.map(|it| format!("`chandlery:plugin/{}`", it.interface()));
+            return Err(format!(
+                "it is no plugin of any kind: it exports none of {}; it exports {}",
+                interfaces.join(", "),
+                listed(&self.exports)
+            ));
+        };
+        let everything = Grants::everything();
+        let fits = |it: &Kind| self.check(*it, &everything).is_ok();
+        let kinds: Vec<Kind> = offered.iter().copied().filter(fits).collect();
+        match kinds.is_empty() {
+            true => self.check(*first, &everything).map(|()| kinds),
+            false => Ok(kinds),
+        }
+    }
+
+    /// Whether it has the interface of a kind, in whatever version.
+    fn offers(&self, kind: Kind) -> bool {
+        let names = self.exports.iter().filter_map(|it| parts(it));
+        names
+            .into_iter()
+            .any(|it| it.package == "chandlery:plugin" && it.interface == kind.interface())
+    }
+
+    /// The capabilities that it imports or asks for, by name, with its reason where it
+    /// gives one.
+    pub(super) fn wanted(&self) -> Vec<Wanted> {
+        let mut wanted: BTreeMap<String, Wanted> = BTreeMap::new();
+        let mut add = |name: &str, reason: Option<String>, imported: bool| {
+            let new = Wanted { name: name.to_owned(), reason: None, imported: false };
+            let entry = wanted.entry(name.to_owned()).or_insert(new);
+            entry.reason = entry.reason.take().or(reason);
+            entry.imported |= imported;
+        };
+        let host = self.imports.iter().filter_map(|it| parts(it));
+        for it in host.filter(|it| it.package == "chandlery:host" && !is_free(it.interface)) {
+            add(it.interface, None, true);
+        }
+        match self.manifest.as_ref().and_then(|it| it.capabilities.as_ref()) {
+            None => {}
+            Some(Asked::Names(names)) => names.iter().for_each(|it| add(it, None, false)),
+            Some(Asked::Reasons(reasons)) => {
+                for (name, reason) in reasons {
+                    add(name, reason.as_str().map(str::to_owned), false);
+                }
+            }
+        }
+        wanted.into_values().collect()
+    }
+
     /// Checks that it can be put to work as `kind` with `grants`. The error is all
     /// sentences at once, one a line.
     pub(super) fn check(&self, kind: Kind, grants: &Grants) -> Result<(), String> {
@@ -202,7 +321,7 @@ impl Component {
 
     fn not_granted(&self, interface: &str, kind: Kind, grants: &Grants) -> Option<String> {
         let granted = match interface {
-            "log" | "metrics" => return None,
+            it if is_free(it) => return None,
             "http" => grants.http.is_some(),
             "secrets" => grants.secrets.is_some(),
             "clock" => grants.clock,
@@ -247,6 +366,11 @@ impl Component {
             Some(Asked::Reasons(reasons)) => reasons.contains_key(interface),
         }
     }
+}
+
+/// What everybody has who asks.
+fn is_free(interface: &str) -> bool {
+    matches!(interface, "log" | "metrics")
 }
 
 /// What the host has, by the names of `wit/host`.
@@ -302,7 +426,7 @@ fn check_kind_of_file(bytes: &[u8]) -> Result<(), String> {
     Err(what.into())
 }
 
-fn manifest(data: &[u8]) -> Result<Manifest, String> {
+fn manifest_json(data: &[u8]) -> Result<serde_json::Value, String> {
     if data.len() > MANIFEST_BYTES_MAX {
         return Err(format!(
             "its manifest has {} bytes (the limit is {MANIFEST_BYTES_MAX})",
@@ -310,6 +434,10 @@ fn manifest(data: &[u8]) -> Result<Manifest, String> {
         ));
     }
     serde_json::from_slice(data).map_err(|it| format!("its manifest cannot be read: {it}"))
+}
+
+fn manifest(json: &serde_json::Value) -> Result<Manifest, String> {
+    Manifest::deserialize(json).map_err(|it| format!("its manifest cannot be read: {it}"))
 }
 
 #[cfg(test)]
@@ -322,8 +450,12 @@ mod tests {
             exports: ["lifecycle", "validating", "policy", "deployer"]
                 .map(|it| format!("chandlery:plugin/{it}@0.1.0"))
                 .into(),
-            manifest: None,
+            ..Component::default()
         }
+    }
+
+    fn saying(json: &str) -> Option<Manifest> {
+        Some(manifest(&manifest_json(json.as_bytes()).unwrap()).unwrap())
     }
 
     #[track_caller]
@@ -373,11 +505,10 @@ mod tests {
     #[test]
     fn what_the_manifest_does_not_ask_for_cannot_be_granted() {
         let mut component = importing(&["chandlery:host/clock@0.1.0"]);
-        component.manifest =
-            Some(manifest(br#"{"name":"x","capabilities":["http"],"kinds":["hook"]}"#).unwrap());
+        component.manifest = saying(r#"{"name":"x","capabilities":["http"],"kinds":["hook"]}"#);
         let granted = Grants { clock: true, ..Grants::default() };
         refused(&component, Kind::BeforeHook, &granted, "manifest does not ask");
-        component.manifest = Some(manifest(br#"{"capabilities":{"clock":"to stamp"}}"#).unwrap());
+        component.manifest = saying(r#"{"capabilities":{"clock":"to stamp"}}"#);
         assert_eq!(component.check(Kind::BeforeHook, &granted), Ok(()));
     }
 
@@ -388,12 +519,11 @@ mod tests {
             (">=0.2", "0.1.0", "needs a server of version `>=0.2`, and this is 0.1.0"),
             ("nonsense", "0.1.0", "no range"),
         ] {
-            component.manifest =
-                Some(manifest(format!(r#"{{"requires-host":"{wanted}"}}"#).as_bytes()).unwrap());
+            component.manifest = saying(&format!(r#"{{"requires-host":"{wanted}"}}"#));
             let why = component.wants_another_host(version).unwrap();
             assert!(why.contains(part), "{why}");
         }
-        component.manifest = Some(manifest(br#"{"requires-host":"^0.1"}"#).unwrap());
+        component.manifest = saying(r#"{"requires-host":"^0.1"}"#);
         assert_eq!(component.wants_another_host("0.1.7"), None);
     }
 
@@ -402,5 +532,28 @@ mod tests {
         let component = importing(&[]);
         refused(&component, Kind::Renderer, &Grants::default(), "`chandlery:plugin/renderer`");
         assert_eq!(component.check(Kind::Policy, &Grants::default()), Ok(()));
+    }
+
+    #[test]
+    fn the_kinds_are_those_that_it_could_be_with_every_grant() {
+        let all = [Kind::Policy, Kind::Deployer, Kind::BeforeHook];
+        assert_eq!(importing(&[]).kinds(), Ok(all.to_vec()));
+        let timely = importing(&["chandlery:host/clock@0.1.0"]);
+        assert_eq!(timely.kinds(), Ok(vec![Kind::Deployer, Kind::BeforeHook]));
+        let why = importing(&["wasi:cli/environment@0.2.0"]).kinds().unwrap_err();
+        assert!(why.contains("no WASI"), "{why}");
+        let none = Component { exports: vec!["a:b/c".into()], ..Component::default() };
+        let why = none.kinds().unwrap_err();
+        assert!(why.contains("no plugin of any kind") && why.contains("`a:b/c`"), "{why}");
+    }
+
+    #[test]
+    fn what_is_wanted_is_what_is_imported_and_what_is_asked_for() {
+        let mut component = importing(&["chandlery:host/clock@0.1.0", "chandlery:host/log@0.1.0"]);
+        component.manifest = saying(r#"{"capabilities":{"clock":"to stamp","mutate":"to fix"}}"#);
+        let wanted = component.wanted();
+        let told: Vec<_> = wanted.iter().map(|it| (&*it.name, it.imported)).collect();
+        assert_eq!(told, [("clock", true), ("mutate", false)]);
+        assert_eq!(wanted[0].reason.as_deref(), Some("to stamp"));
     }
 }

@@ -2,11 +2,33 @@
 //! long callers stood in line. The handles are made at the first call, so that the
 //! others only add to them.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, OnceLock},
+    time::Duration,
+};
 
 use metrics::{Counter, Histogram, counter, histogram};
 
 use super::failure::Failure;
+use crate::clock::now_ms;
+
+/// Failed calls that are remembered of a binding, and what is kept of why.
+const FAILED_MAX: usize = 20;
+const WHY_BYTES_MAX: usize = 1_000;
+
+/// A call that failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failed {
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// The function that was called.
+    pub function: &'static str,
+    /// How: `timeout`, `limit`, `trap`, `error`, `bad-answer`, `breaker-open`.
+    pub how: &'static str,
+    /// Why.
+    pub why: String,
+}
 
 /// The functions that the host calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +68,8 @@ const FUNCTIONS: [(Function, &str); 13] = [
 pub(super) struct Meter {
     plugin: String,
     functions: [OnceLock<Handles>; FUNCTIONS.len()],
+    // Newest first.
+    failed: Mutex<VecDeque<Failed>>,
 }
 
 struct Handles {
@@ -56,7 +80,8 @@ struct Handles {
 
 impl Meter {
     pub(super) fn new(plugin: &str) -> Meter {
-        Meter { plugin: plugin.to_owned(), functions: Default::default() }
+        let plugin = plugin.to_owned();
+        Meter { plugin, functions: Default::default(), failed: Mutex::default() }
     }
 
     pub(super) fn called<T>(
@@ -72,8 +97,26 @@ impl Meter {
         handles.queue.record(queued);
         match result {
             Ok(_) => handles.ok.increment(1),
-            Err(failure) => calls(&self.plugin, name, failure.label()).increment(1),
+            Err(failure) => {
+                calls(&self.plugin, name, failure.label()).increment(1);
+                self.remember(name, failure);
+            }
         }
+    }
+
+    /// The last calls that failed, the newest first.
+    pub(super) fn failed(&self) -> Vec<Failed> {
+        let failed = self.failed.lock().expect("nothing panics under this lock");
+        failed.iter().cloned().collect()
+    }
+
+    fn remember(&self, function: &'static str, failure: &Failure) {
+        let mut why = failure.to_string();
+        why.truncate(why.floor_char_boundary(WHY_BYTES_MAX));
+        let it = Failed { at_ms: now_ms(), function, how: failure.label(), why };
+        let mut failed = self.failed.lock().expect("nothing panics under this lock");
+        failed.truncate(FAILED_MAX - 1);
+        failed.push_front(it);
     }
 
     /// Log lines of one call that were over its quota.

@@ -9,6 +9,7 @@ mod cache;
 mod custom_metrics;
 pub mod deployer;
 mod engine;
+mod examine;
 mod failure;
 mod guest;
 mod imports;
@@ -35,8 +36,10 @@ use arc_swap::ArcSwap;
 use self::{cache::Cache, engine::Machine};
 pub use self::{
     deployer::Deployer,
+    examine::{Examined, Outside, Wanted},
     limits::Limits,
-    set::{Decided, PluginSet, Reviewed},
+    meter::Failed,
+    set::{BoundPlugin, Decided, PluginSet, Reviewed},
 };
 use crate::{
     capabilities::{Grants, Services, secrets::Secrets},
@@ -145,6 +148,14 @@ impl Plugins {
             })?;
         }
         Ok(set)
+    }
+
+    /// Finds out what a component of at most `bytes_max` bytes is: reads, compiles and
+    /// links it, and starts a guest of it that can reach nothing. The error says what
+    /// is wrong with it.
+    pub async fn examine(&self, component: &Arc<[u8]>, bytes_max: u64) -> Result<Examined, String> {
+        let Shared { machine, cache, services, .. } = &*self.shared;
+        examine::examine(machine, cache, services, component, bytes_max).await
     }
 
     /// Puts a set in force for the requests that begin from now on. The last three

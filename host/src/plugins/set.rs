@@ -7,6 +7,7 @@ use super::{
     bound::{Bound, Linked},
     deployer::Deployer,
     failure::Failure,
+    meter::Failed,
     notifying_hook::{Event, NotifyingHook, Outcome},
     policy::{Decision, Effect, Kept, Policy, Question},
     renderer::{Job, Output, Renderer, Template},
@@ -51,6 +52,19 @@ pub struct Reviewed {
     pub warnings: Vec<String>,
     /// The failures that a fail mode of `open` let pass.
     pub passed: Vec<String>,
+}
+
+/// What a component is bound as, and how it does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BoundPlugin {
+    /// The binding's name.
+    pub binding: String,
+    /// As what.
+    pub kind: Kind,
+    /// The capabilities that it was granted, by name.
+    pub granted: Vec<&'static str>,
+    /// Its last calls that failed, the newest first.
+    pub failed: Vec<Failed>,
 }
 
 impl PluginSet {
@@ -219,6 +233,19 @@ impl PluginSet {
     /// The SHA-256 of the component behind a binding.
     pub fn digest(&self, binding: &str) -> Option<&str> {
         self.bounds().find(|it| it.name == binding).map(|it| it.digest.as_str())
+    }
+
+    /// The bindings of the component of that SHA-256.
+    pub fn bound(&self, digest: &str) -> Vec<BoundPlugin> {
+        let bound = self.bounds().filter(|it| it.digest == digest);
+        bound
+            .map(|it| BoundPlugin {
+                binding: it.name.clone(),
+                kind: it.kind,
+                granted: it.grants.names(),
+                failed: it.meter.failed(),
+            })
+            .collect()
     }
 
     /// The names of the bindings, with their kinds.

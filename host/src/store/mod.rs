@@ -17,6 +17,7 @@ pub mod hooks_documents;
 mod ids;
 #[cfg(test)]
 pub(crate) mod in_memory;
+pub mod installed;
 pub mod leaving;
 mod lock;
 mod medium;

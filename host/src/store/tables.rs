@@ -124,6 +124,8 @@ mod tests {
         "package_last_ids",
         "package_repositories",
         "packages",
+        "plugin_manifests",
+        "plugins",
         "processes",
         "readiness",
         "release_ids",

@@ -18,6 +18,9 @@ use chandlery_sdk::policy::{
 
 use model::Model;
 
+/// Kinds of things that lie in no namespace.
+const NOWHERE: [&str; 6] = ["package", "repository", "release", "plugin", "binding", "server"];
+
 struct Rbac;
 
 thread_local! {
@@ -120,7 +123,7 @@ fn reach(model: &Model, principal: &Principal, action: &str, kind: &str) -> Reac
     namespaces.sort();
     namespaces.dedup();
     // What lies in no namespace is held by nobody whose roles have some.
-    match namespaces.is_empty() || matches!(kind, "package" | "release" | "server") {
+    match namespaces.is_empty() || NOWHERE.contains(&kind) {
         true => Reach::None,
         false => Reach::Namespaces(namespaces),
     }

@@ -45,6 +45,11 @@ const ACTIONS: &[&str] = &[
     "release:history",
     "release:plan",
     "event:read",
+    "plugin:add",
+    "plugin:read",
+    "plugin:delete",
+    "binding:read",
+    "binding:write",
 ];
 
 const BINDINGS: &str = r#"{
@@ -195,6 +200,11 @@ release:actuate             --- --- --- --- --- --- APT APT
 release:history             --- --- --- --- --- APT APT APT
 release:plan                --- --- --- --- --- --- APT APT
 event:read                  -P- AP- APT AP- -P- APT APT APT
+plugin:add                  --- --- --- --- --- --- --- APT
+plugin:read                 --- --- --- --- --- --- --- APT
+plugin:delete               --- --- --- --- --- --- --- APT
+binding:read                --- --- --- --- --- --- --- APT
+binding:write               --- --- --- --- --- --- --- APT
 ";
     assert_eq!(table, expected, "\n{table}");
 }

@@ -2,6 +2,7 @@
 
 mod events;
 mod plan;
+mod plugins;
 mod releases;
 mod streams;
 

@@ -37,8 +37,8 @@ use crate::{
 
 const TITLE: &str = "Chandlery";
 const ABOUT: &str = "One server for two APIs: the inventory keeps releases, as Escape's clients \
-    know it, and the release API puts packages to work, as Skipper's clients know it; releases \
-    and events have endpoints of our own beside both, under `/api/v1/`. Every GET \
+    know it, and the release API puts packages to work, as Skipper's clients know it; releases, \
+    events and plugins have endpoints of our own beside both, under `/api/v1/`. Every GET \
     answers HEAD as well. Every answer carries the request's id as `X-Request-Id`. A path of the \
     inventory is the same with and without a final slash, unless it says otherwise.";
 
@@ -48,12 +48,13 @@ const PATH_PARTS: [(&str, &str); 12] = [
     ("unit", "The name of a unit."),
     (
         "version",
-        "A version (`v1.0`), `latest`, a prefix (`v1.@`) or a tag; for a release, its number.",
+        "A version (`v1.0`), `latest`, a prefix (`v1.@`) or a tag; for a release, its number; for a plugin, \
+         its version.",
     ),
     ("tag", "A tag."),
     ("resource", "What the links of a list have in that place: an id, or a name."),
     ("old", "The version to compare with, told as `version` is."),
-    ("name", "The name of a release, or a part of it where releases are listed."),
+    ("name", "The name of a release, a plugin or a binding."),
     ("app", "The id of an application on its platform, such as `shop.web-v1`."),
     ("id", "The `guid` of an instance of it."),
     ("repository", "The name of a repository of packages."),

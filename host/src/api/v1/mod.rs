@@ -8,6 +8,7 @@
 mod answer;
 mod events;
 mod plan;
+mod plugins;
 mod query;
 mod releases;
 
@@ -16,13 +17,17 @@ use std::sync::Arc;
 use axum::{Router, middleware};
 
 pub(super) use self::answer::{Problem, problem};
-use self::releases::{HistoryPage, OverviewPage};
+use self::{
+    plugins::PluginPage,
+    releases::{HistoryPage, OverviewPage},
+};
 use super::{
-    openapi::{json, typed},
-    routes::{Routes, get, post},
+    openapi::{json, nothing, typed},
+    routes::{Routes, delete, get, post},
 };
 use crate::{
     app::App,
+    extend,
     release::{
         overview::Overview,
         plan::{Order, Plan},
@@ -79,11 +84,44 @@ pub(super) fn routes() -> Routes {
             .refuses([400, 404, 409, 412, 413])
             .as_written(),
     ];
-    Routes::default().group("Events", "/api/v1/events", events).group(
-        "Releases as they are",
-        "/api/v1/releases",
-        releases,
-    )
+    let plugins = [
+        post("installPlugin", "", plugins::install)
+            .says("Installs the component in the body as a version of a plugin; nothing is put to work")
+            .query("name", "The plugin's name. Needed; the same as in the component's manifest.")
+            .query("version", "Its version, as `1.2.0`. Needed; the same as in the manifest.")
+            .query("sha256", "The digest that the component must have.")
+            .takes(typed("application/wasm"))
+            .gives(201, json::<extend::Version>())
+            .gives(200, json::<extend::Version>())
+            .refuses([400, 409, 413])
+            .as_written(),
+        get("readPlugins", "", plugins::list)
+            .says("All versions of all plugins, by name, a page at a time")
+            .query("limit", "Versions on a page, 1 to 100; 50 where it is absent.")
+            .query("cursor", "The `next` of the page before.")
+            .gives(200, json::<PluginPage>())
+            .refuses([400])
+            .as_written(),
+        get("readPlugin", "/{name}", plugins::versions)
+            .says("All versions of a plugin, the greatest first")
+            .gives(200, json::<extend::Versions>())
+            .refuses([400, 404])
+            .as_written(),
+        get("inspectPlugin", "/{name}/{version}", plugins::inspect)
+            .says("A version of a plugin: what it wants, what it was granted, where it works and fails")
+            .gives(200, json::<extend::Inspection>())
+            .refuses([400, 404])
+            .as_written(),
+        delete("removePlugin", "/{name}/{version}", plugins::remove)
+            .says("Removes a version of a plugin that nothing uses")
+            .gives(204, nothing())
+            .refuses([400, 404, 409])
+            .as_written(),
+    ];
+    Routes::default()
+        .group("Events", "/api/v1/events", events)
+        .group("Releases as they are", "/api/v1/releases", releases)
+        .group("Plugins", "/api/v1/plugins", plugins)
 }
 
 /// What all requests of this family go through.

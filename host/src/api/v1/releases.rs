@@ -126,7 +126,7 @@ fn is_key(name: &str) -> bool {
     !name.chars().any(char::is_control)
 }
 
-fn limit(query: &Query) -> Answer<usize> {
+pub(super) fn limit(query: &Query) -> Answer<usize> {
     let Some(text) = query.one("limit")? else { return Ok(LIMIT) };
     let limit = text.parse().ok().filter(|it| (1..=LIMIT_MAX).contains(it));
     limit.ok_or_else(|| {
@@ -147,15 +147,15 @@ fn status(text: &str) -> Answer<StatusCode> {
     }
 }
 
-fn bad_cursor() -> Failure {
+pub(super) fn bad_cursor() -> Failure {
     Failure::invalid("cursor", "send the `next` of a page of the same list, as it came")
 }
 
-fn cursored(text: &str) -> String {
+pub(super) fn cursored(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(text)
 }
 
-fn uncursored(cursor: &str) -> Option<String> {
+pub(super) fn uncursored(cursor: &str) -> Option<String> {
     String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()
 }
 
