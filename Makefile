@@ -11,7 +11,7 @@ data ?= ./data
 config ?=
 url ?= http://127.0.0.1:7577
 
-.PHONY: help serve test compat bench crash example setup
+.PHONY: help serve test compat bench crash model example setup
 
 help:
 	@echo 'make serve     builds and starts the server on http://$(listen), data in $(data)'
@@ -19,6 +19,7 @@ help:
 	@echo 'make test      format, lints, documentation and all tests'
 	@echo 'make compat    puts the Java client of the original to the server'
 	@echo 'make crash     kills the server 200 times and looks for what was lost'
+	@echo 'make model     does 2,000 chance sequences to releases and compares with the rules'
 	@echo 'make bench     prints the figures that the design promises, as ratios'
 
 serve:
@@ -46,6 +47,10 @@ bench:
 crash:
 	@sdk/build/setup.sh
 	CHANDLERY_KILLS=200 cargo test --locked --package chandlery-tests --test crash -- --nocapture
+
+model:
+	@sdk/build/setup.sh
+	CHANDLERY_MODEL_CASES=2000 cargo test --locked --package chandlery-tests --test api release::model -- --nocapture
 
 example:
 	examples/hello/run.sh $(url)

@@ -1,6 +1,10 @@
 //! A whole server without a socket.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -13,11 +17,12 @@ use chandlery::{
     config::Config,
     error::Result,
     plugins::Binding,
+    store::Store,
 };
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Answer, EventStream};
+use crate::{Answer, EventStream, PATIENCE};
 
 /// A server over a data folder of its own, which goes when it does.
 pub struct Host {
@@ -29,11 +34,19 @@ pub struct Host {
     folder: TempDir,
 }
 
+/// What stays of a server that was killed.
+pub struct Remains {
+    config: Config,
+    bindings: Option<Vec<Binding>>,
+    folder: TempDir,
+}
+
 /// Chooses how a [`Host`] is set up.
 #[derive(Default)]
 pub struct HostBuilder {
     config: Config,
     bindings: Option<Vec<Binding>>,
+    memory: bool,
 }
 
 impl HostBuilder {
@@ -50,6 +63,13 @@ impl HostBuilder {
         self
     }
 
+    /// Keeps its data in memory where the machine has a file system there: for what
+    /// writes often and does not ask whether a disk keeps it.
+    pub fn in_memory(mut self) -> Self {
+        self.memory = true;
+        self
+    }
+
     /// Starts the server.
     pub async fn start(self) -> Host {
         self.try_start().await.unwrap_or_else(|it| panic!("the server starts: {it:?}"))
@@ -57,7 +77,8 @@ impl HostBuilder {
 
     /// Starts the server, for tests of what keeps it from starting.
     pub async fn try_start(mut self) -> Result<Host> {
-        let folder = tempfile::tempdir().expect("a folder can be made");
+        let in_memory = self.memory.then(|| tempfile::tempdir_in("/dev/shm").ok()).flatten();
+        let folder = in_memory.map_or_else(tempfile::tempdir, Ok).expect("a folder can be made");
         self.config.data = folder.path().join("data");
         let app = assemble(&self.config, &self.bindings).await?;
         let api = Api::new(app.clone());
@@ -101,6 +122,13 @@ impl Host {
         let app = assemble(&config, &bindings).await.expect("the server starts again");
         let api = Api::new(app.clone());
         Host { app, api, config, bindings, folder }
+    }
+
+    /// Lets go of the server as it is. It is as if it was killed when the runtime that
+    /// it runs on is shut down: whatever it was doing ends where it waits for something.
+    pub fn killed(self) -> Remains {
+        let Host { config, bindings, folder, .. } = self;
+        Remains { config, bindings, folder }
     }
 
     /// Ends the server in peace.
@@ -186,6 +214,40 @@ impl Host {
     /// What answers, to be served over a socket.
     pub fn api(&self) -> Api {
         self.api.clone()
+    }
+}
+
+impl Remains {
+    /// Opens its store, to look at what it has left or to change that.
+    pub async fn store(&self) -> Store {
+        let folder = self.folder.path().join("data").join("store");
+        self.when_free(|| Store::open(&folder)).await
+    }
+
+    /// Changes settings.
+    pub fn config(mut self, change: impl FnOnce(&mut Config)) -> Remains {
+        change(&mut self.config);
+        self
+    }
+
+    /// Starts it again.
+    pub async fn start(self) -> Host {
+        let app = self.when_free(|| assemble(&self.config, &self.bindings)).await;
+        let api = Api::new(app.clone());
+        let Remains { config, bindings, folder } = self;
+        Host { app, api, config, bindings, folder }
+    }
+
+    /// Waits until the writer of the one that was killed has let go of the data.
+    async fn when_free<T, F: Future<Output = Result<T>>>(&self, open: impl Fn() -> F) -> T {
+        let started = Instant::now();
+        loop {
+            match open().await {
+                Ok(it) => return it,
+                Err(error) if started.elapsed() > PATIENCE => panic!("it does not open: {error:?}"),
+                Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+            }
+        }
     }
 }
 

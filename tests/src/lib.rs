@@ -40,7 +40,7 @@ pub use self::{
     catalogue::{Catalogue, Release},
     connection::Connection,
     dry_run::DryRun,
-    host::{Client, Host, HostBuilder},
+    host::{Client, Host, HostBuilder, Remains},
     program::{Ended, PATIENCE, Program, Running, read_to_end, status},
     stream::{Block, EventStream},
 };

@@ -10,6 +10,7 @@ mod fetching;
 mod index;
 mod install;
 mod local;
+mod model;
 mod package_deletion;
 mod refusals;
 mod releases;
