@@ -159,8 +159,8 @@ pub(super) async fn put_on_platform(
     let started = async {
         let place = Place { platform, deployer: &deployer };
         let apps: Vec<&Application> = applications.iter().collect();
-        let apps = place.prepare(app, permit, &mut operation, &apps, &Counts::new()).await?;
-        place.start(app, &mut operation, &apps).await
+        let prepared = place.prepare(app, permit, &mut operation, &apps, &Counts::new()).await?;
+        place.start(app, &mut operation, &prepared).await
     };
     match started.await {
         Ok(statuses) => finish(app, permit, operation, row, &statuses).await,

@@ -22,7 +22,7 @@ use crate::{
         types::{Label, PluginError, Severity},
     },
     store::{
-        blob_refs,
+        Change, blob_refs,
         operations::{self, Asked, Operation, Step, StepState},
         releases::DeployedApp,
     },
@@ -53,6 +53,13 @@ impl From<Error> for Failure {
 /// says.
 pub(super) type Counts = BTreeMap<String, u32>;
 
+/// Applications that can be started, in the order of the operation's steps.
+pub(super) struct Prepared {
+    apps: Vec<Deployable>,
+    // Their bytes, until the operation's record says that they are needed.
+    _held: Vec<Stored>,
+}
+
 /// A platform and its deployer.
 pub(super) struct Place<'a> {
     pub(super) platform: &'a Platform,
@@ -61,7 +68,8 @@ pub(super) struct Place<'a> {
 
 impl Place<'_> {
     /// Fetches the programs of these applications, the steps of the operation, and has
-    /// the deployer check them. Nothing is started yet.
+    /// the deployer check them. Nothing is started yet, and nothing of it kept: that goes
+    /// with the next write of the operation, which is to call [`need`].
     pub(super) async fn prepare(
         &self,
         app: &Arc<App>,
@@ -69,14 +77,19 @@ impl Place<'_> {
         operation: &mut Operation,
         applications: &[&Application],
         counts: &Counts,
-    ) -> Result<Vec<Deployable>> {
-        let apps = fetch(app, permit, operation, applications, counts).await?;
-        let findings = self.deployer.validate(&self.platform.scope(&operation.id), &apps).await?;
+    ) -> Result<Prepared> {
+        let prepared = fetch(app, permit, operation, applications, counts).await?;
+        let scope = self.platform.scope(&operation.id);
+        let findings = self.deployer.validate(&scope, &prepared.apps).await?;
         match findings.into_iter().find(|it| it.severity == Severity::Error) {
-            None => Ok(apps),
-            Some(it) if it.place.is_empty() => Err(Error::Conflict(it.message)),
-            Some(it) => Err(Error::Conflict(format!("{}: {}", it.place, it.message))),
+            None => {}
+            Some(it) if it.place.is_empty() => return Err(Error::Conflict(it.message)),
+            Some(it) => return Err(Error::Conflict(format!("{}: {}", it.place, it.message))),
         }
+        for (step, it) in operation.steps.iter_mut().zip(&prepared.apps) {
+            step.app = Some(it.clone());
+        }
+        Ok(prepared)
     }
 
     /// How many instances of an application there are.
@@ -87,21 +100,24 @@ impl Place<'_> {
         Ok(status.map_or(0, |it| u32::try_from(it.instances.len()).unwrap_or(u32::MAX)))
     }
 
-    /// Starts all, one after the other.
+    /// Starts all, one after the other. That a step begins is kept before it is taken, and
+    /// what came of it after: with the beginning of the next one, and of the last one with
+    /// what the caller keeps next, whichever way it goes on.
     pub(super) async fn start(
         &self,
         app: &App,
         operation: &mut Operation,
-        apps: &[Deployable],
+        prepared: &Prepared,
     ) -> Result<Vec<AppStatus>, Failure> {
         let scope = self.platform.scope(&operation.id);
-        let mut statuses = Vec::with_capacity(apps.len());
-        for (index, deployable) in apps.iter().enumerate() {
+        let mut statuses = Vec::with_capacity(prepared.apps.len());
+        for (index, deployable) in prepared.apps.iter().enumerate() {
             if app.engine.is_stopping() {
+                *operation = advance(app, operation).await?;
                 return Err(Failure::Stopping);
             }
             operation.steps[index].state = StepState::Begun;
-            *operation = advance(app, operation).await?;
+            *operation = begin_step(app, operation).await?;
             let failed = |why: &str| uninstallable(deployable, self.platform, why);
             let placed = self.deployer.deploy(&scope, deployable, None).await;
             let placed = placed.map_err(|it| failed(&it.to_string()))?;
@@ -117,11 +133,30 @@ impl Place<'_> {
             step.state = StepState::Done;
             step.handle = Some(handle);
             step.deployment_id = status.deployment_id.clone();
-            *operation = advance(app, operation).await?;
             statuses.push(status);
         }
         Ok(statuses)
     }
+}
+
+/// Notes that the programs of an operation are needed, in the transaction that keeps it.
+/// Once or twice is the same.
+pub(super) fn need(change: &mut (impl Change + ?Sized), operation: &Operation) {
+    for it in operation.steps.iter().filter_map(|it| it.app.as_ref()) {
+        if let Some(artifact) = &it.artifact {
+            blob_refs::refer(change, &artifact.sha256, &blob_owner(operation, &it.name));
+        }
+    }
+}
+
+async fn begin_step(app: &App, operation: &Operation) -> Result<Operation> {
+    let mut operation = operation.clone();
+    let kept = app.store.write_unaudited(move |change| {
+        operations::advance(change, &mut operation)?;
+        need(change, &operation);
+        Ok(operation)
+    });
+    kept.await
 }
 
 /// Which steps of an operation end what they speak of.
@@ -232,14 +267,14 @@ fn uninstallable(app: &Deployable, platform: &Platform, why: &str) -> Error {
     ))
 }
 
-/// Fetches all programs and notes, in one transaction, that they are needed.
+/// Fetches all programs.
 async fn fetch(
     app: &Arc<App>,
     permit: &Permit,
-    operation: &mut Operation,
+    operation: &Operation,
     applications: &[&Application],
     counts: &Counts,
-) -> Result<Vec<Deployable>> {
+) -> Result<Prepared> {
     let mut apps = Vec::with_capacity(applications.len());
     let mut held: Vec<Stored> = Vec::new();
     for it in applications {
@@ -253,23 +288,7 @@ async fn fetch(
         });
         apps.push(deployable);
     }
-    for (step, it) in operation.steps.iter_mut().zip(&apps) {
-        step.app = Some(it.clone());
-    }
-    let mut planned = operation.clone();
-    let kept = app.store.write_unaudited(move |change| {
-        operations::advance(change, &mut planned)?;
-        for it in planned.steps.iter().filter_map(|it| it.app.as_ref()) {
-            if let Some(artifact) = &it.artifact {
-                blob_refs::refer(change, &artifact.sha256, &blob_owner(&planned, &it.name));
-            }
-        }
-        // Held until this is durable, even where nobody waits for it any more.
-        Ok((planned, held))
-    });
-    let (planned, _held) = kept.await?;
-    *operation = planned;
-    Ok(apps)
+    Ok(Prepared { apps, _held: held })
 }
 
 /// Holds bytes that another record may let go of at any moment.

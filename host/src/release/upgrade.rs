@@ -224,8 +224,8 @@ pub(super) async fn replace(
         applications.iter().filter(|it| deploys.contains(&it.name)).collect();
     let counts = counts(&place, &existing, &changed).await;
     let prepared = place.prepare(app, permit, &mut operation, &changed, &counts).await;
-    let apps = match prepared {
-        Ok(apps) => apps,
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
         // There is no new version yet, so there is none that failed.
         Err(error) => {
             steps::undo(app, operation, error.to_string()).await?;
@@ -236,7 +236,7 @@ pub(super) async fn replace(
     row.apps = placed(&operation, &names);
     appear(app, &mut operation, &row).await?;
 
-    let started = place.start(app, &mut operation, &apps).await;
+    let started = place.start(app, &mut operation, &prepared).await;
     row.apps = placed(&operation, &names);
     match started {
         Ok(_) => {
@@ -303,13 +303,15 @@ async fn claim(
     claim.await
 }
 
-/// The new version comes to be, `UNKNOWN`, with the bytes that it shares with the old.
+/// The new version comes to be, `UNKNOWN`, with the bytes that it needs of its own and
+/// those that it shares with the old.
 async fn appear(app: &App, operation: &mut Operation, row: &ReleaseRow) -> Result<()> {
     let (mut advanced, row) = (operation.clone(), row.clone());
     advanced.deadline_ms = now_ms().saturating_add(advanced.timeout_ms);
     let kept = app.store.write_unaudited(move |change| {
         operations::advance(change, &mut advanced)?;
         releases::put(change, &row)?;
+        steps::need(change, &advanced);
         for it in &advanced.kept {
             if let Some(sha256) = &it.artifact_sha256 {
                 blob_refs::refer(change, sha256, &blob_owner(&advanced, &it.name));

@@ -4,6 +4,7 @@ use chandlery::{
     config::{Config, plugins::bindings},
     plugins::deployer::Scope,
     release::platform,
+    store::operations::{self, StepState},
 };
 use chandlery_tests::{
     DryRun, Host,
@@ -39,6 +40,21 @@ async fn a_dry_run_is_deployed_when_it_is_told_to_be() {
     assert_eq!(instance["attributes"]["skipper.application.name"], "soon");
     assert_eq!(shown[1]["state"], "deploying");
     host.delete("/api/release/a").await.expect(200);
+}
+
+/// Each write waits for the disk, and an install for each of its writes.
+#[tokio::test]
+async fn what_came_of_a_step_is_written_together_with_what_comes_next() {
+    let host = DryRun::default().host().await;
+    for (name, count) in [("one", 1), ("three", 3)] {
+        let apps: Vec<Value> = (0..count).map(|it| app(&format!("app{it}"), json!({}))).collect();
+
+        host.post(INSTALL, &install(name, &apps)).await.expect(201);
+
+        let ended = host.app.store.read(|view| operations::history(view, name, 9)).await.unwrap();
+        assert!(ended[0].steps.iter().all(|it| it.state == StepState::Done && it.handle.is_some()));
+        assert_eq!(ended[0].revision, count + 1, "one for each step's beginning, one for the end");
+    }
 }
 
 #[tokio::test]
