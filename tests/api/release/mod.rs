@@ -2,6 +2,7 @@
 
 mod about;
 mod cancel;
+mod changes;
 mod clients;
 mod dry_run;
 mod errors;
@@ -14,6 +15,7 @@ mod model;
 mod package_deletion;
 mod refusals;
 mod releases;
+mod rendering;
 mod repositories;
 mod resources;
 mod resume;
