@@ -215,6 +215,9 @@ pub struct Resources {
     /// Maven repositories, in the order they are asked; Maven Central where empty.
     /// A repository that wants a password is a table of `url`, `username` and `password`.
     pub maven_repositories: Vec<MavenRepository>,
+    /// For how long a Maven snapshot that was looked up is taken as it was found, in
+    /// milliseconds; with 0 its repositories are asked each time.
+    pub snapshot_check_ms: u64,
     /// Fetched bytes that are kept for the next time, in all; releases keep theirs
     /// beyond that.
     pub cache_bytes_max: u64,
@@ -252,6 +255,7 @@ impl Default for Resources {
             file_roots: Vec::new(),
             http_private: Vec::new(),
             maven_repositories: Vec::new(),
+            snapshot_check_ms: 0,
             cache_bytes_max: 4 << 30,
         }
     }

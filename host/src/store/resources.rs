@@ -29,6 +29,9 @@ pub struct FetchedResource {
     /// When they were last asked for, in milliseconds since the Unix epoch; told from
     /// time to time only.
     pub used_ms: u64,
+    /// When they were last seen to be what lies there.
+    #[serde(default)]
+    pub checked_ms: u64,
 }
 
 impl Record for FetchedResource {
@@ -91,7 +94,7 @@ mod tests {
 
     fn resource(name: &str, size: u64, used_ms: u64) -> FetchedResource {
         let sha256 = hex::encode(Sha256::digest(name));
-        FetchedResource { location: name.into(), sha256, size, etag: None, used_ms }
+        FetchedResource { location: name.into(), sha256, size, etag: None, used_ms, checked_ms: 0 }
     }
 
     async fn put(store: &Store, name: &'static str, it: FetchedResource, bytes_max: u64) {

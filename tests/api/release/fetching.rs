@@ -234,6 +234,140 @@ async fn a_repository_that_wants_a_password_gets_it_and_nobody_else_does() {
     assert!(message.contains("/moved` answers 401"), "{message}");
 }
 
+const SNAPSHOTS: &str = "/org/acme/web/1.0-SNAPSHOT";
+const METADATA: &str = "/org/acme/web/1.0-SNAPSHOT/maven-metadata.xml";
+
+/// Puts a snapshot into a repository, as the one that came on that day of January.
+fn deploy(site: &Site, day: u32, body: &str) -> String {
+    let version = format!("1.0-202601{day:02}.030405-{day}");
+    site.put(
+        METADATA,
+        format!(
+            "<metadata><versioning><lastUpdated>202601{day:02}030405</lastUpdated>\
+             <snapshotVersions><snapshotVersion><extension>jar</extension>\
+             <value>{version}</value><updated>202601{day:02}030405</updated></snapshotVersion>\
+             </snapshotVersions></versioning></metadata>"
+        )
+        .as_str(),
+    );
+    let jar = format!("{SNAPSHOTS}/web-{version}.jar");
+    site.put(&jar, body);
+    site.put(&format!("{jar}.sha256"), sha256(body).as_str());
+    jar
+}
+
+#[tokio::test]
+async fn a_snapshot_is_the_newest_file_that_a_repository_names() {
+    let (one, other) = (Site::open(), Site::open());
+    let first = deploy(&one, 1, "first");
+    let host = maven(&[&one, &other]).await;
+    let found = async |release: &str, version: &str| {
+        installed(&host, release, "maven://org.acme:web", version).await
+    };
+
+    assert_eq!(found("a", "1.0-SNAPSHOT").await, sha256("first"));
+    assert_eq!(one.asked(), [METADATA, &first, &format!("{first}.sha256")]);
+    assert_eq!(other.asked(), [METADATA]);
+    assert_eq!(found("b", "1.0-SNAPSHOT").await, sha256("first"));
+    assert_eq!(one.asked(), [METADATA], "its file is here already");
+
+    deploy(&other, 2, "second");
+    assert_eq!(found("c", "1.0-SNAPSHOT").await, sha256("second"));
+    deploy(&one, 3, "third");
+    assert_eq!(found("d", "1.0-SNAPSHOT").await, sha256("third"));
+    // One that is named by its own name stays what it is.
+    assert_eq!(found("e", "1.0-20260101.030405-1").await, sha256("first"));
+}
+
+#[tokio::test]
+async fn how_long_a_snapshot_is_taken_as_it_was_found_is_a_setting() {
+    let site = Site::open();
+    deploy(&site, 1, "first");
+    let url = site.url.clone();
+    let host = host(|config| {
+        config.resources.maven_repositories = vec![MavenRepository::Url(url)];
+        config.resources.snapshot_check_ms = 3_600_000;
+    });
+    let host = host.await;
+    let resource = "maven://org.acme:web:1.0-SNAPSHOT";
+
+    assert_eq!(installed(&host, "a", resource, "1.0-SNAPSHOT").await, sha256("first"));
+    deploy(&site, 2, "second");
+    site.asked();
+    assert_eq!(installed(&host, "b", resource, "1.0-SNAPSHOT").await, sha256("first"));
+    let host = host.restart().await;
+    assert_eq!(installed(&host, "c", resource, "1.0-SNAPSHOT").await, sha256("first"));
+    assert_eq!(site.asked().len(), 0);
+}
+
+#[tokio::test]
+async fn a_snapshot_without_a_name_of_its_own_is_fetched_each_time() {
+    let site = Site::open();
+    let jar = format!("{SNAPSHOTS}/web-1.0-SNAPSHOT.jar");
+    let host = maven(&[&site]).await;
+    let copy = "<metadata><versioning><snapshot><localCopy>true</localCopy></snapshot>\
+                </versioning></metadata>";
+    for (release, metadata, body) in
+        [("a", None, "one"), ("b", None, "two"), ("c", Some(copy), "three")]
+    {
+        if let Some(metadata) = metadata {
+            site.put(METADATA, metadata);
+        }
+        site.put(&jar, body);
+        site.put(&format!("{jar}.sha256"), sha256(body).as_str());
+        let found = installed(&host, release, "maven://org.acme:web", "1.0-SNAPSHOT").await;
+        assert_eq!(found, sha256(body));
+        assert_eq!(site.asked(), [METADATA, &jar, &format!("{jar}.sha256")]);
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_that_nobody_vouches_for_or_that_leads_elsewhere_is_not_taken() {
+    let site = Site::open();
+    let host = maven(&[&site]).await;
+    let refused = async || {
+        let request = request("a", "maven://org.acme:web", json!("1.0-SNAPSHOT"));
+        failure(host.post(INSTALL, &request).await, 409, SKIPPER)
+    };
+    assert!(refused().await.contains("has `org/acme/web/1.0-SNAPSHOT/web-1.0-SNAPSHOT.jar`"));
+    let jar = deploy(&site, 1, "first");
+    site.put(&format!("{jar}.sha256"), sha256("other").as_str());
+    assert!(refused().await.contains("its checksum is"));
+    site.put(METADATA, "<metadata><versioning>");
+    let message = refused().await;
+    let expected = "Could not load Resource maven://org.acme:web:1.0-SNAPSHOT. Message = its \
+                    `maven-metadata.xml` cannot be read";
+    assert_eq!(message, expected);
+    let elsewhere = "<metadata><versioning><snapshotVersions><snapshotVersion><extension>jar\
+                     </extension><value>1.0-/../../x</value></snapshotVersion>\
+                     </snapshotVersions></versioning></metadata>";
+    site.put(METADATA, elsewhere);
+    assert!(refused().await.contains("names a file that is no snapshot of it"));
+}
+
+#[tokio::test]
+async fn a_snapshot_of_a_repository_that_wants_a_password_is_asked_for_with_it() {
+    let site = Site::open();
+    let jar = deploy(&site, 1, "first");
+    for path in [METADATA, &jar, &format!("{jar}.sha256")] {
+        let mut files = site.files.lock().unwrap();
+        files.get_mut(path).unwrap().authorization = Some("Basic YW5hOng=".to_owned());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("password"), "x").unwrap();
+    let (url, secret) = (site.url.clone(), folder.path().join("password"));
+    let host = host(|config| {
+        let password = format!("file:{}", secret.display());
+        let repository = json!({ "url": url, "username": "ana", "password": password });
+        config.resources.maven_repositories = vec![serde_json::from_value(repository).unwrap()];
+    });
+    let host = host.await;
+
+    let found = installed(&host, "a", "maven://org.acme:web", "1.0-SNAPSHOT").await;
+
+    assert_eq!(found, sha256("first"));
+}
+
 #[tokio::test]
 async fn what_a_web_server_still_has_is_not_fetched_again() {
     let site = Site::open();

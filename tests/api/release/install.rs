@@ -232,9 +232,8 @@ async fn what_cannot_be_found_is_named() {
         ("file:/etc/passwd", "`resources.file_roots`"),
         ("http://127.0.0.1:9/app", "not a public address"),
         ("http://2130706433/app", "does not spell its host"),
-        ("maven://a:b:1-SNAPSHOT", "use a release"),
         ("ftp://a/b", "its scheme must be"),
-        ("docker:app:1", "a local platform runs programs"),
+        ("docker:app:1", "is an image, and this platform runs programs of its own machine only"),
     ] {
         let message = message(install("a", &[("web", resource)])).await;
         assert!(message.contains(why) && message.contains(resource), "{message}");

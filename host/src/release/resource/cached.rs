@@ -34,6 +34,7 @@ pub(super) async fn keep(
         size: stored.size,
         etag,
         used_ms: now_ms(),
+        checked_ms: now_ms(),
     };
     write(app, location, resource).await
 }

@@ -1,10 +1,13 @@
 //! `maven://group:artifact[:ext[:classifier]]:version` — from the configured
 //! repositories in their order, and never without its checksum.
 
+mod snapshot;
+
 use futures::StreamExt;
 use sha1::Sha1;
 use sha2::Digest;
 
+use self::snapshot::{Metadata, Newest};
 use super::{
     cached,
     web::{self, Login},
@@ -13,15 +16,18 @@ use crate::{
     app::App,
     blobs::Stored,
     capabilities::secrets,
+    clock::now_ms,
     config::MavenRepository,
     error::{Error, Result},
     release::beside,
 };
 
 const CENTRAL: &str = "https://repo1.maven.org/maven2";
+const CHECKSUM_BYTES_MAX: usize = 4096;
+const METADATA_BYTES_MAX: usize = 256 << 10;
 
 /// Where an artifact lies in a repository.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Coordinates {
     group: String,
     artifact: String,
@@ -31,33 +37,119 @@ struct Coordinates {
 }
 
 /// Fetches an artifact from the first repository that has it. A release never changes
-/// under its name, so one that is here already is not asked for again.
+/// under its name, so one that is here already is not asked for again. A snapshot does.
 pub(super) async fn fetch(app: &App, location: &str) -> Result<Stored> {
-    let path = Coordinates::parse(location)?.path();
+    let wanted = Coordinates::parse(location)?;
+    let repositories = Repositories::of(app);
+    match wanted.is_snapshot() {
+        false => fetch_release(app, location, &wanted, &repositories).await,
+        true => fetch_snapshot(app, location, &wanted, &repositories).await,
+    }
+}
+
+async fn fetch_release(
+    app: &App,
+    location: &str,
+    wanted: &Coordinates,
+    repositories: &Repositories,
+) -> Result<Stored> {
     if let Some((resource, held)) = cached::find(app, location).await? {
         cached::used(app, location, resource).await?;
         return Ok(held);
     }
-    let central = [MavenRepository::Url(CENTRAL.to_owned())];
-    let (repositories, trusted) = match app.config.resources.maven_repositories.as_slice() {
-        [] => (central.as_slice(), false),
-        some => (some, true),
+    let stored = repositories.first(app, wanted).await?;
+    cached::keep(app, location, &stored, None).await?;
+    Ok(stored)
+}
+
+/// Fetches the newest file of a snapshot, whichever repository has it. It is asked for again
+/// when it was last looked at long enough ago; its file, once it has a name of its own, is
+/// not fetched again.
+async fn fetch_snapshot(
+    app: &App,
+    location: &str,
+    wanted: &Coordinates,
+    repositories: &Repositories,
+) -> Result<Stored> {
+    let check_ms = app.config.resources.snapshot_check_ms;
+    if let Some((resource, held)) = cached::find(app, location).await?
+        && now_ms().saturating_sub(resource.checked_ms) < check_ms
+    {
+        cached::used(app, location, resource).await?;
+        return Ok(held);
+    }
+    let stored = match repositories.newest(app, wanted).await? {
+        Some((newest, at)) if newest.version != wanted.version => {
+            let named = Coordinates { version: newest.version, ..wanted.clone() };
+            fetch_release(app, &named.location(), &named, &at).await?
+        }
+        Some((_, at)) => at.first(app, wanted).await?,
+        // A folder of files that nobody has deployed to says nothing of them.
+        None => repositories.first(app, wanted).await?,
     };
-    for repository in repositories {
-        let url = format!("{}/{path}", repository.url().trim_end_matches('/'));
-        let login = login(repository).await?;
-        match web::fetch_from(app, &url, trusted, login.as_ref()).await {
-            Err(Error::NotFound { .. }) => continue,
-            Err(error) => return Err(error),
-            Ok(stored) => {
-                check(app, &url, trusted, login.as_ref(), &stored).await?;
-                cached::keep(app, location, &stored, None).await?;
-                return Ok(stored);
+    if check_ms > 0 {
+        cached::keep(app, location, &stored, None).await?;
+    }
+    Ok(stored)
+}
+
+/// The repositories that are asked, in their order.
+struct Repositories {
+    all: Vec<MavenRepository>,
+    /// Their addresses are of the operator's own choice.
+    trusted: bool,
+}
+
+impl Repositories {
+    fn of(app: &App) -> Repositories {
+        match app.config.resources.maven_repositories.as_slice() {
+            [] => {
+                Repositories { all: vec![MavenRepository::Url(CENTRAL.to_owned())], trusted: false }
             }
+            some => Repositories { all: some.to_vec(), trusted: true },
         }
     }
-    let asked: Vec<&str> = repositories.iter().map(MavenRepository::url).collect();
-    Err(Error::Conflict(format!("none of {} has `{path}`", asked.join(", "))))
+
+    /// The file of the first one that has it.
+    async fn first(&self, app: &App, wanted: &Coordinates) -> Result<Stored> {
+        let path = wanted.path();
+        for repository in &self.all {
+            let url = format!("{}/{path}", repository.url().trim_end_matches('/'));
+            let login = login(repository).await?;
+            match web::fetch_from(app, &url, self.trusted, login.as_ref()).await {
+                Err(Error::NotFound { .. }) => continue,
+                Err(error) => return Err(error),
+                Ok(stored) => {
+                    check(app, &url, self.trusted, login.as_ref(), &stored).await?;
+                    return Ok(stored);
+                }
+            }
+        }
+        let asked: Vec<&str> = self.all.iter().map(MavenRepository::url).collect();
+        Err(Error::Conflict(format!("none of {} has `{path}`", asked.join(", "))))
+    }
+
+    /// The newest file of a snapshot, and who has it.
+    async fn newest(
+        &self,
+        app: &App,
+        wanted: &Coordinates,
+    ) -> Result<Option<(Newest, Repositories)>> {
+        let path = format!("{}/maven-metadata.xml", wanted.folder());
+        let mut newest: Option<(Newest, Repositories)> = None;
+        for repository in &self.all {
+            let url = format!("{}/{path}", repository.url().trim_end_matches('/'));
+            let login = login(repository).await?;
+            let ask = web::text(app, &url, self.trusted, login.as_ref(), METADATA_BYTES_MAX);
+            let Some(text) = ask.await? else { continue };
+            let Some(found) = Metadata::read(&text)?.newest(wanted)? else { continue };
+            if newest.as_ref().is_none_or(|(it, _)| found.updated > it.updated) {
+                let at = Repositories { all: vec![repository.clone()], trusted: self.trusted };
+                newest = Some((found, at));
+            }
+        }
+        Ok(newest)
+    }
 }
 
 /// The user that a repository wants to know, with the password or what `env:VARIABLE`
@@ -83,7 +175,9 @@ async fn check(
     login: Option<&Login>,
     stored: &Stored,
 ) -> Result<()> {
-    let text = async |kind: &str| web::text(app, &format!("{url}.{kind}"), trusted, login).await;
+    let text = async |kind: &str| {
+        web::text(app, &format!("{url}.{kind}"), trusted, login, CHECKSUM_BYTES_MAX).await
+    };
     let (expected, actual) = match text("sha256").await? {
         Some(text) => (text, stored.sha256.clone()),
         None => match text("sha1").await? {
@@ -127,9 +221,6 @@ impl Coordinates {
             return Err(wrong());
         }
         let version = parts[parts.len() - 1];
-        if version.ends_with("-SNAPSHOT") {
-            return Err(Error::Conflict("snapshots change under their name: use a release".into()));
-        }
         let at = |index: usize| parts.get(index).filter(|_| index < parts.len() - 1);
         Ok(Coordinates {
             group: parts[0].to_owned(),
@@ -140,12 +231,42 @@ impl Coordinates {
         })
     }
 
-    fn path(&self) -> String {
+    fn location(&self) -> String {
         let Coordinates { group, artifact, extension, classifier, version } = self;
-        let classifier = classifier.as_ref().map(|it| format!("-{it}")).unwrap_or_default();
-        let folder = group.replace('.', "/");
-        format!("{folder}/{artifact}/{version}/{artifact}-{version}{classifier}.{extension}")
+        let classifier = classifier.as_ref().map(|it| format!(":{it}")).unwrap_or_default();
+        format!("maven://{group}:{artifact}:{extension}{classifier}:{version}")
     }
+
+    fn is_snapshot(&self) -> bool {
+        self.version.ends_with("-SNAPSHOT")
+    }
+
+    /// The folder of its version: that of the snapshot for one of its files.
+    fn folder(&self) -> String {
+        let Coordinates { group, artifact, version, .. } = self;
+        let folder = group.replace('.', "/");
+        match without_timestamp(version) {
+            Some(base) => format!("{folder}/{artifact}/{base}-SNAPSHOT"),
+            None => format!("{folder}/{artifact}/{version}"),
+        }
+    }
+
+    fn path(&self) -> String {
+        let Coordinates { artifact, extension, classifier, version, .. } = self;
+        let classifier = classifier.as_ref().map(|it| format!("-{it}")).unwrap_or_default();
+        format!("{}/{artifact}-{version}{classifier}.{extension}", self.folder())
+    }
+}
+
+/// `1.0` of `1.0-20260102.030405-6`, the name of one file of `1.0-SNAPSHOT`.
+fn without_timestamp(version: &str) -> Option<&str> {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+    let (rest, build) = version.rsplit_once('-')?;
+    let (base, timestamp) = rest.rsplit_once('-')?;
+    let (date, time) = timestamp.split_once('.')?;
+    let is_timestamp =
+        date.len() == 8 && time.len() == 6 && [date, time, build].map(digits) == [true; 3];
+    is_timestamp.then_some(base)
 }
 
 fn is_plain(part: &str) -> bool {
@@ -166,6 +287,15 @@ mod tests {
         assert_eq!(path("maven://org.acme:web:1.0").unwrap(), "org/acme/web/1.0/web-1.0.jar");
         assert_eq!(path("maven://g:web:zip:1.0").unwrap(), "g/web/1.0/web-1.0.zip");
         assert_eq!(path("maven://g:web:jar:exec:1.0").unwrap(), "g/web/1.0/web-1.0-exec.jar");
+        assert_eq!(
+            path("maven://g:web:1.0-20260102.030405-6").unwrap(),
+            "g/web/1.0-SNAPSHOT/web-1.0-20260102.030405-6.jar"
+        );
+        for other in ["1.0-2", "20260102.030405-6", "1.0-20260102.0304-6", "1.0-20260102.030405-"] {
+            assert_eq!(without_timestamp(other), None, "{other}");
+        }
+        let exec = "maven://g:web:jar:exec:1.0";
+        assert_eq!(Coordinates::parse(exec).unwrap().location(), exec);
     }
 
     #[test]
@@ -179,7 +309,6 @@ mod tests {
             "maven://.g:a:1",
             "maven:g:a:1",
             "maven://g:a:1?x",
-            "maven://g:a:1-SNAPSHOT",
         ] {
             assert!(path(odd).is_err(), "{odd}");
         }

@@ -84,8 +84,8 @@ pub(super) async fn text(
     location: &str,
     trusted: bool,
     login: Option<&Login>,
+    bytes_max: usize,
 ) -> Result<Option<String>> {
-    const BYTES_MAX: usize = 4096;
     let deadline = Instant::now() + IDLE_MAX;
     let ask = Ask { trusted, login, etag: None };
     let response = match get(app, location, ask, deadline).await {
@@ -95,11 +95,15 @@ pub(super) async fn text(
     };
     let mut chunks = response.bytes_stream();
     let mut bytes = Vec::new();
-    let late = |_| Error::Conflict(format!("its checksum took over {} s", IDLE_MAX.as_secs()));
+    let late = |_| {
+        let (shown, seconds) = (location, IDLE_MAX.as_secs());
+        Error::Conflict(format!("`{shown}` took over {seconds} s"))
+    };
     while let Some(chunk) = timeout_at(deadline, chunks.next()).await.map_err(late)? {
         bytes.extend_from_slice(&chunk.map_err(|it| failed(&it.without_url()))?);
-        if bytes.len() > BYTES_MAX {
-            return Err(Error::TooLarge { what: "checksum", limit_bytes: BYTES_MAX as u64 });
+        if bytes.len() > bytes_max {
+            let what = "text beside a resource";
+            return Err(Error::TooLarge { what, limit_bytes: bytes_max as u64 });
         }
     }
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
