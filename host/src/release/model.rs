@@ -261,7 +261,7 @@ pub struct ScaleItem {
     pub name: Option<String>,
     /// Its instances.
     pub count: Option<i64>,
-    /// For the deployer; carried, not looked at yet.
+    /// Without effect, of which a `Warning` of the answer tells.
     pub properties: Option<Map<String, Value>>,
 }
 

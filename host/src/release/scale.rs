@@ -41,6 +41,7 @@ pub async fn scale(
     request: ScaleRequest,
 ) -> Result<Release> {
     let wanted = counts(&request)?;
+    warn_of_properties(&permit, &request);
     app.engine.free(app, name, Kind::Scale).await?;
     let seat = app.engine.seat(0)?;
     let (app, name) = (app.clone(), name.to_owned());
@@ -61,6 +62,17 @@ pub async fn scale(
         Ok(release)
     };
     tokio::spawn(work).await.map_err(|it| Error::Internal(it.to_string()))?
+}
+
+/// What a deployer is asked is a number. The original's local platform has no use for more
+/// either, and says nothing.
+fn warn_of_properties(permit: &Permit, request: &ScaleRequest) {
+    let has_some = |it: &&ScaleItem| it.properties.as_ref().is_some_and(|it| !it.is_empty());
+    let warnings = request.scale.iter().flatten().filter(has_some).map(|it| {
+        let name = it.name.as_deref().unwrap_or_default();
+        format!("application [{name}]: `scale.properties` have no effect")
+    });
+    permit.caller.warnings.add(warnings.collect());
 }
 
 /// How many instances, by the application's name.

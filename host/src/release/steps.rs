@@ -19,7 +19,7 @@ use crate::{
     plugins::{
         Deployer,
         deployer::{App as Deployable, AppStatus, Placement},
-        types::{Label, PluginError, Severity},
+        types::{Diagnostic, Label, PluginError, Severity},
     },
     store::{
         Change, blob_refs,
@@ -81,10 +81,9 @@ impl Place<'_> {
         let prepared = fetch(app, permit, operation, applications, counts).await?;
         let scope = self.platform.scope(&operation.id);
         let findings = self.deployer.validate(&scope, &prepared.apps).await?;
-        match findings.into_iter().find(|it| it.severity == Severity::Error) {
-            None => {}
-            Some(it) if it.place.is_empty() => return Err(Error::Conflict(it.message)),
-            Some(it) => return Err(Error::Conflict(format!("{}: {}", it.place, it.message))),
+        tell(permit, &operation.release, &findings);
+        if let Some(it) = findings.iter().find(|it| it.severity == Severity::Error) {
+            return Err(Error::Conflict(said(it)));
         }
         for (step, it) in operation.steps.iter_mut().zip(&prepared.apps) {
             step.app = Some(it.clone());
@@ -265,6 +264,23 @@ fn uninstallable(app: &Deployable, platform: &Platform, why: &str) -> Error {
         "Could not install AppDeployRequest [{}, resource = {}]  to platform [{}].  Error Message = [{why}]",
         app.definition_name, app.resource, platform.account
     ))
+}
+
+/// Passes on what a deployer only warns of.
+fn tell(permit: &Permit, release: &str, findings: &[Diagnostic]) {
+    let warnings = findings.iter().filter(|it| it.severity == Severity::Warning).map(said);
+    let warnings: Vec<String> = warnings.collect();
+    for warning in &warnings {
+        tracing::warn!(release, "{warning}");
+    }
+    permit.caller.warnings.add(warnings);
+}
+
+fn said(finding: &Diagnostic) -> String {
+    match finding.place.as_str() {
+        "" => finding.message.clone(),
+        place => format!("{place}: {}", finding.message),
+    }
 }
 
 /// Fetches all programs.

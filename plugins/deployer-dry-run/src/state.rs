@@ -19,7 +19,7 @@ pub(crate) fn status(handle: &Handle, program: &Program, now: u64) -> AppStatus 
             })
         })
         .collect();
-    let state = together(instances.iter().map(|it| it.state));
+    let state = State::of_whole(instances.iter().map(|it| it.state));
     let failed = matches!(state, State::Failed | State::Error);
     AppStatus {
         deployment_id: handle.deployment_id.clone(),
@@ -46,21 +46,6 @@ fn state(program: &Program, index: usize, started: u64, now: u64) -> Option<Stat
     match program.failing_instances.contains(&index) {
         true => Some(State::Failed),
         false => Some(program.becomes),
-    }
-}
-
-/// The state of a whole of its parts.
-fn together(states: impl Iterator<Item = State>) -> State {
-    let states: Vec<State> = states.collect();
-    let any = |wanted: &[State]| states.iter().any(|it| wanted.contains(it));
-    match states.as_slice() {
-        [] => State::Unknown,
-        [first, rest @ ..] if rest.iter().all(|it| it == first) => *first,
-        _ if any(&[State::Error]) => State::Error,
-        _ if any(&[State::Deploying]) => State::Deploying,
-        _ if any(&[State::Deployed, State::Partial]) => State::Partial,
-        _ if any(&[State::Failed]) => State::Failed,
-        _ => State::Partial,
     }
 }
 

@@ -153,7 +153,7 @@ pub(crate) fn status(
     }
     AppStatus {
         deployment_id: handle.deployment_id.clone(),
-        state: together(instances.iter().map(|it| it.state)),
+        state: State::of_whole(instances.iter().map(|it| it.state)),
         message,
         instances,
         poll_after_ms: 0,
@@ -193,21 +193,6 @@ fn state(
             Answer::None => State::Deploying,
             Answer::Good | Answer::Bad => State::Deployed,
         },
-    }
-}
-
-/// The state of a whole of its parts.
-fn together(states: impl Iterator<Item = State>) -> State {
-    let states: Vec<State> = states.collect();
-    let any = |wanted: &[State]| states.iter().any(|it| wanted.contains(it));
-    match states.as_slice() {
-        [] => State::Unknown,
-        [first, rest @ ..] if rest.iter().all(|it| it == first) => *first,
-        _ if any(&[State::Error]) => State::Error,
-        _ if any(&[State::Deploying]) => State::Deploying,
-        _ if any(&[State::Deployed, State::Partial]) => State::Partial,
-        _ if any(&[State::Failed]) => State::Failed,
-        _ => State::Partial,
     }
 }
 

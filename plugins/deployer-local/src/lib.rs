@@ -66,7 +66,11 @@ impl Deployer for Local {
     }
 
     fn validate(scope: Scope, apps: Vec<App>) -> Vec<Diagnostic> {
-        apps.iter().filter_map(|app| plan::check(&scope, app).err()).collect()
+        let findings = |app| match plan::check(&scope, app) {
+            Ok(()) => plan::warnings(app),
+            Err(error) => vec![error],
+        };
+        apps.iter().flat_map(findings).collect()
     }
 
     fn deploy(scope: Scope, app: App, _current: Option<String>) -> Result<Placement, PluginError> {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::{
     host::Host,
     instance::{Handle, Instance},
-    settings::Settings,
+    settings::{self, Settings},
     text::{mebibytes, variable},
 };
 
@@ -60,7 +60,12 @@ enum Wish {
 pub(crate) fn check(scope: &Scope, app: &App) -> Result<(), Diagnostic> {
     let place = format!("application `{}`", app.name);
     if app.artifact.is_none() {
-        let message = format!("a local platform runs programs, and `{}` is none", app.resource);
+        let message = format!(
+            "`{}` is an image, and this platform runs programs of its own machine only: name a \
+             program (`maven://`, `https://`, `file:`, `inventory://`), or a platform that runs \
+             images",
+            app.resource
+        );
         return Err(Diagnostic::error("resource", place, message));
     }
     let properties = app.application_properties.iter();
@@ -80,6 +85,16 @@ pub(crate) fn check(scope: &Scope, app: &App) -> Result<(), Diagnostic> {
         Ok(_) => Ok(()),
         Err(error) => Err(Diagnostic::error("settings", place, error.message)),
     }
+}
+
+/// What an application is told in vain.
+pub(crate) fn warnings(app: &App) -> Vec<Diagnostic> {
+    let place = format!("application `{}`", app.name);
+    let warning = |key: &str| {
+        let message = format!("deployment property `{key}` has no effect on this platform");
+        Diagnostic::warning("unused", place.as_str(), message)
+    };
+    settings::unused(app).into_iter().map(warning).collect()
 }
 
 impl Plan {

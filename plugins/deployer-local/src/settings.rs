@@ -1,16 +1,23 @@
 //! The settings of an account, and what an application's deployment properties make
 //! of them.
+//!
+//! What has no effect here is not refused, since the same application may run on another
+//! platform, too: [`unused`] names it.
 
 use std::collections::BTreeMap;
 
 use chandlery_sdk::deployer::{App, PluginError};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::text::{mebibytes, relaxed};
+use crate::text::{kebab, mebibytes, relaxed};
 
 const PREFIX: &str = "spring.cloud.deployer.";
 /// What an application is built with, where it does not say.
 const BOOT_VERSION: &str = "2";
+/// Properties of every platform, without the dashes that people write differently: what
+/// the server makes of them, and what each instance is told anyway.
+const OF_EVERY_PLATFORM: [&str; 4] = ["count", "group", "appname", "indexed"];
 
 /// The settings of an account.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,23 +95,17 @@ impl Default for Settings {
 impl Settings {
     /// Reads an account's settings.
     pub(crate) fn of_account(json: &str) -> Result<Settings, PluginError> {
+        let wrong = |it| wrong(format!("the account's settings: {it}"));
         let json = if json.trim().is_empty() || json.trim() == "null" { "{}" } else { json };
-        serde_json::from_str(json).map_err(|it| wrong(format!("the account's settings: {it}")))
+        let settings = serde_json::from_str(json).map_err(wrong)?;
+        serde_json::from_value(in_kebab_case(settings)).map_err(wrong)
     }
 
     /// The account's settings as an application's deployment properties change them.
     pub(crate) fn of_app(json: &str, app: &App) -> Result<Settings, PluginError> {
         let mut settings = Settings::of_account(json)?;
         for it in &app.deployment_properties {
-            let Some(name) = it.key.strip_prefix(PREFIX) else { continue };
-            let name = relaxed(name);
-            let name = name.strip_prefix("local.").unwrap_or(&name);
-            settings.take(name, &it.value).map_err(|what| {
-                wrong(format!(
-                    "deployment property `{}` must be {what}, and is `{}`",
-                    it.key, it.value
-                ))
-            })?;
+            settings.take_property(&it.key, &it.value)?;
         }
         settings.debugger(0).map_err(wrong)?;
         if !["y", "n"].contains(&settings.debug_suspend.as_str()) {
@@ -118,7 +119,24 @@ impl Settings {
         Ok(settings)
     }
 
-    fn take(&mut self, name: &str, value: &str) -> Result<(), &'static str> {
+    /// Takes a deployment property, and says whether it has an effect here, if it is for
+    /// this platform at all.
+    fn take_property(&mut self, key: &str, value: &str) -> Result<Option<bool>, PluginError> {
+        let Some(name) = key.strip_prefix(PREFIX) else { return Ok(None) };
+        let name = relaxed(name);
+        let (name, is_ours) = match name.strip_prefix("local.") {
+            Some(name) => (name, true),
+            None => (name.as_str(), !name.contains('.')),
+        };
+        let taken = self.take(name, value).map_err(|what| {
+            wrong(format!("deployment property `{key}` must be {what}, and is `{value}`"))
+        })?;
+        let has_effect = taken || OF_EVERY_PLATFORM.contains(&name);
+        Ok(Some(has_effect).filter(|_| is_ours || has_effect))
+    }
+
+    /// Whether there is such a setting, which has the new value then.
+    fn take(&mut self, name: &str, value: &str) -> Result<bool, &'static str> {
         let text = || Some(value.to_owned()).filter(|it| !it.is_empty());
         let number = || value.trim().parse().map_err(|_| "a port");
         match name {
@@ -154,10 +172,11 @@ impl Settings {
                 let version = &name["javahomepath.".len()..];
                 self.java_home_path.insert(version.to_owned(), value.to_owned());
             }
-            // What other platforms or newer servers know is not ours to refuse.
-            _ => {}
+            // What is written to the server's own output there is kept in files here.
+            "inheritlogging" => return Ok(!truth(value)?),
+            _ => return Ok(false),
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The program that runs a jar.
@@ -206,6 +225,27 @@ impl Settings {
             self.working_directories_root.as_deref().unwrap_or_default(),
             self.delete_files_on_exit,
         )
+    }
+}
+
+/// The deployment properties of an application that are meant for this platform, or for all,
+/// and change nothing here.
+pub(crate) fn unused(app: &App) -> Vec<&str> {
+    let mut settings = Settings::default();
+    let properties = app.deployment_properties.iter();
+    let unused = properties
+        .filter(|it| matches!(settings.take_property(&it.key, &it.value), Ok(Some(false))));
+    unused.map(|it| it.key.as_str()).collect()
+}
+
+/// Settings with their names as they are written here: in YAML people write `javaCmd`, too.
+fn in_kebab_case(settings: Value) -> Value {
+    match settings {
+        Value::Object(map) => {
+            let renamed = map.into_iter().map(|(key, value)| (kebab(&key), in_kebab_case(value)));
+            Value::Object(renamed.collect::<Map<String, Value>>())
+        }
+        other => other,
     }
 }
 

@@ -215,6 +215,45 @@ fn what_cannot_run_here_is_found_before_anything_starts() {
 }
 
 #[test]
+fn what_has_no_effect_here_is_named() {
+    let told = |properties: &[(&str, &str)]| -> Vec<String> {
+        let findings = Local::validate(scope("{}"), vec![app(&[], properties)]);
+        let is_warning = |it: &Diagnostic| it.severity == deployer::Severity::Warning;
+        assert!(findings.iter().all(is_warning), "{findings:?}");
+        findings.into_iter().map(|it| it.message).collect()
+    };
+    let all = [
+        ("spring.cloud.deployer.count", "1"),
+        ("spring.cloud.deployer.group", "shop"),
+        ("spring.cloud.deployer.appName", "web"),
+        ("spring.cloud.deployer.indexed", "true"),
+        ("spring.cloud.deployer.memory", "1g"),
+        ("spring.cloud.deployer.bootVersion", "3"),
+        ("spring.cloud.deployer.local.JAVA_OPTS", "-Xss1m"),
+        ("spring.cloud.deployer.local.inheritLogging", "false"),
+        ("spring.cloud.deployer.kubernetes.limits.cpu", "1"),
+        ("other", "x"),
+    ];
+    assert!(told(&all).is_empty(), "{:?}", told(&all));
+    for key in ["cpu", "disk", "local.docker.network", "local.inherit-logging", "local.nothing"] {
+        let key = format!("spring.cloud.deployer.{key}");
+        let expected = format!("deployment property `{key}` has no effect on this platform");
+        assert_eq!(told(&[(&key, "true")]), [expected]);
+    }
+}
+
+#[test]
+fn an_account_may_be_written_as_in_yaml() {
+    let host = Fake { jar: true, ..Fake::default() };
+    let settings = r#"{"javaCmd":"/j","shutdown_timeout":7,"portRange":{"low":30000,"high":30001},
+        "javaHomePath":{"3.2":"/opt/17"}}"#;
+    let spec = started(&host, settings, &app(&[], &[("spring.cloud.deployer.bootVersion", "3.2")]));
+    assert_eq!((spec.program.as_str(), spec.ports[0].low), ("/opt/17/bin/java", 30_000));
+    let host = Fake { jar: true, ..Fake::default() };
+    assert_eq!(started(&host, settings, &app(&[], &[])).program, "/j");
+}
+
+#[test]
 fn every_instance_is_a_process_of_its_own() {
     let host = Fake::default();
     let app = App { count: 3, ..app(&[], &[]) };

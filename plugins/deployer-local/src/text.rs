@@ -25,6 +25,23 @@ pub(crate) fn relaxed(name: &str) -> String {
     name.chars().filter(|it| !matches!(it, '-' | '_')).flat_map(char::to_lowercase).collect()
 }
 
+/// A setting's name with dashes: `javaOpts` and `JAVA_OPTS` are `java-opts`.
+pub(crate) fn kebab(name: &str) -> String {
+    let mut text = String::new();
+    let mut is_within = false;
+    for it in name.chars() {
+        if it.is_uppercase() && is_within {
+            text.push('-');
+        }
+        is_within = it.is_lowercase() || it.is_ascii_digit();
+        match it {
+            '_' => text.push('-'),
+            it => text.extend(it.to_lowercase()),
+        }
+    }
+    text
+}
+
 /// Mebibytes of `512`, `512m` or `2g`.
 pub(crate) fn mebibytes(text: &str) -> Option<u64> {
     let text = text.trim().to_ascii_lowercase();
@@ -47,6 +64,19 @@ mod tests {
             [("server.port", "SERVER_PORT"), ("a-b_c", "A_B_C"), ("1x", "_1X"), ("größe", "GR__E")]
         {
             assert_eq!(variable(property), expected);
+        }
+    }
+
+    #[test]
+    fn a_name_is_written_with_dashes() {
+        for (name, expected) in [
+            ("java-opts", "java-opts"),
+            ("javaOpts", "java-opts"),
+            ("JAVA_OPTS", "java-opts"),
+            ("useSpringApplicationJson", "use-spring-application-json"),
+            ("3.2.1", "3.2.1"),
+        ] {
+            assert_eq!(kebab(name), expected);
         }
     }
 

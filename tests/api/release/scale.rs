@@ -101,6 +101,22 @@ async fn a_scaling_that_a_crash_has_cut_off_is_finished_by_the_next_server() {
 }
 
 #[tokio::test]
+async fn properties_of_a_scaling_have_no_effect_and_that_is_said() {
+    let host = DryRun::default().host().await;
+    host.post(INSTALL, &install("a", &[app("web", json!({}))])).await.expect(201);
+    let mut request = to("web", 2);
+    request["scale"][0]["properties"] = json!({});
+    assert_eq!(host.post(SCALE, &request).await.expect(201).header("warning"), "");
+
+    request["scale"][0]["properties"] = json!({ "a": "b" });
+    let answer = host.post(SCALE, &request).await.expect(201);
+
+    let expected = "299 chandlery \"application [web]: `scale.properties` have no effect\"";
+    assert_eq!(answer.header("warning"), expected);
+    assert_eq!(counts(&host).await, [2]);
+}
+
+#[tokio::test]
 async fn a_hook_may_refuse_a_scaling_or_change_its_count() {
     let patch = r#"[{"op": "replace", "path": "/scale/0/count", "value": 2}]"#;
     for (mut hook, expected) in [(guest::refusing_hook(), 1), (guest::patching_hook(patch), 2)] {

@@ -17,7 +17,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use bytes::BytesMut;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use serde::{
     Deserializer,
     de::{DeserializeOwned, Error as _, SeqAccess, Visitor},
@@ -67,19 +67,7 @@ impl Room {
         what: &'static str,
         limit_bytes: u64,
     ) -> Result<Held<'_>, Failure> {
-        let mut body = expected(request, what, limit_bytes)?;
-        let mut bytes = BytesMut::new();
-        let mut held = None;
-        while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.map_err(|_| cut_off())?.into_data() else { continue };
-            let size = bytes.len() as u64 + data.len() as u64;
-            if size > limit_bytes {
-                return Err(Error::TooLarge { what, limit_bytes }.into());
-            }
-            self.grow(&mut held, size, limit_bytes).await?;
-            bytes.extend_from_slice(&data);
-        }
-        Ok(Held { bytes: not_empty(bytes.freeze())?, _room: held })
+        gather(Some(self), request, what, limit_bytes).await
     }
 
     /// Makes what is held enough for `size` bytes.
@@ -115,15 +103,31 @@ pub(super) async fn read(
     what: &'static str,
     limit_bytes: u64,
 ) -> Result<Bytes, Failure> {
-    let body = expected(request, what, limit_bytes)?;
-    let limit = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
-    match Limited::new(body, limit).collect().await {
-        Ok(body) => not_empty(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            Err(Error::TooLarge { what, limit_bytes }.into())
+    gather(None, request, what, limit_bytes).await.map(|it| it.bytes)
+}
+
+/// Reads a body as it comes and, where there is a room, as that has room for it.
+async fn gather<'a>(
+    room: Option<&'a Room>,
+    request: Request,
+    what: &'static str,
+    limit_bytes: u64,
+) -> Result<Held<'a>, Failure> {
+    let mut body = expected(request, what, limit_bytes)?;
+    let mut bytes = BytesMut::new();
+    let mut held = None;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| cut_off())?.into_data() else { continue };
+        let size = bytes.len() as u64 + data.len() as u64;
+        if size > limit_bytes {
+            return Err(Error::TooLarge { what, limit_bytes }.into());
         }
-        Err(_) => Err(cut_off()),
+        if let Some(room) = room {
+            room.grow(&mut held, size, limit_bytes).await?;
+        }
+        bytes.extend_from_slice(&data);
     }
+    Ok(Held { bytes: not_empty(bytes.freeze())?, _room: held })
 }
 
 /// The body of a request, if its head promises JSON of that size at the most.

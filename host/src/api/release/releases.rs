@@ -86,8 +86,7 @@ pub(super) async fn delete(
     view: View,
     name: Part<String>,
 ) -> Answer {
-    let name = name_of(name)?;
-    let permit = authz::authorize(&app, &caller, "release:delete", target(&name, None)).await?;
+    let (name, permit) = may_delete(&app, &caller, name).await?;
     let release = delete::delete(&app, permit, &name).await?;
     view.item(StatusCode::OK, &release, &[links::STATUS])
 }
@@ -100,8 +99,7 @@ pub(super) async fn delete_with_package(
     view: View,
     name: Part<String>,
 ) -> Answer {
-    let name = name_of(name)?;
-    let permit = authz::authorize(&app, &caller, "release:delete", target(&name, None)).await?;
+    let (name, permit) = may_delete(&app, &caller, name).await?;
     let package = delete::package_of(&app, &permit, &name).await?;
     let target = Target { kind: "package".to_owned(), ..target(&package, None) };
     let of_package = authz::authorize(&app, &caller, "package:delete", target).await?;
@@ -127,6 +125,16 @@ async fn may_read(
     version: Option<u32>,
 ) -> Result<Permit, Failure> {
     Ok(authz::authorize(app, caller, "release:read", target(name, version)).await?)
+}
+
+async fn may_delete(
+    app: &App,
+    caller: &Arc<Caller>,
+    name: Part<String>,
+) -> Result<(String, Permit), Failure> {
+    let name = name_of(name)?;
+    let permit = authz::authorize(app, caller, "release:delete", target(&name, None)).await?;
+    Ok((name, permit))
 }
 
 pub(super) fn target(name: &str, version: Option<u32>) -> Target {

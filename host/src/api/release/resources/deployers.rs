@@ -8,13 +8,12 @@ use axum::{
     http::StatusCode,
     response::IntoResponse,
 };
-use futures::stream;
-use serde_json::Value;
 
 use super::{
     super::links::{Object, View, object},
     all_of, linked,
-    page::{Asked, parameter},
+    page::parameter,
+    page_of,
 };
 use crate::{
     api::release::{
@@ -37,13 +36,8 @@ pub(super) async fn page(
     RawQuery(query): RawQuery,
 ) -> Answer {
     let permit = may_list(&app, &caller).await?;
-    let asked = Asked::of(query.as_deref());
-    let mut all = lists::deployers(&app, &permit).await;
-    lists::arrange(&mut all, &asked.sort, |it| serde_json::to_value(it).unwrap_or(Value::Null));
-    let tail = asked.tail(&view, PATH, &[], all.len() as u64);
-    let members = asked.cut(all);
-    let members = members.iter().map(|it| shown(&view, it)).collect::<Result<Vec<_>, _>>()?;
-    Ok(view.list(PATH, &members, stream::empty(), tail))
+    let all = lists::deployers(&app, &permit).await;
+    page_of(&view, PATH, query.as_deref(), all, |it| shown(&view, it))
 }
 
 /// `GET /api/deployers/{id}`: a platform account.

@@ -17,11 +17,17 @@ use axum::{
     response::Response,
 };
 
-use self::shapes::{
-    DeployerItem, DeployerPage, PackageItem, PackagePage, PackagesFound, ReleaseItem, ReleasePage,
-    ReleasesFound, RepositoryItem, RepositoryPage,
-};
+use futures::stream;
+use serde_json::Value;
+
 pub(super) use self::shapes::{Index, NothingFound};
+use self::{
+    page::Asked,
+    shapes::{
+        DeployerItem, DeployerPage, PackageItem, PackagePage, PackagesFound, ReleaseItem,
+        ReleasePage, ReleasesFound, RepositoryItem, RepositoryPage,
+    },
+};
 use super::{
     answer::{Answer, Failure},
     links::{Object, View, by_rel},
@@ -36,6 +42,7 @@ use crate::{
     authz::Target,
     error::Error,
     inventory::ETag,
+    release::lists,
 };
 
 const PAGE: (&str, &str) = ("page", "Which page, counted from 0.");
@@ -219,6 +226,21 @@ fn tagged(headers: &HeaderMap, changes: u64, whole: impl FnOnce() -> Answer) -> 
     };
     answer.headers_mut().insert(header::ETAG, value);
     Ok(answer)
+}
+
+/// A page of a list that is short enough to be put in order whole.
+fn page_of<T>(
+    view: &View,
+    resource: &str,
+    query: Option<&str>,
+    all: Vec<T>,
+    shown: impl Fn(&T) -> Result<Object, Error>,
+) -> Answer {
+    let asked = Asked::of(query);
+    let mut members = all.iter().map(shown).collect::<Result<Vec<_>, Error>>()?;
+    lists::arrange(&mut members, &asked.sort, |it| Value::Object(it.clone()));
+    let tail = asked.tail(view, resource, &[], members.len() as u64);
+    Ok(view.list(resource, &asked.cut(members), stream::empty(), tail))
 }
 
 /// Searches of a resource, each with the names of its parameters.

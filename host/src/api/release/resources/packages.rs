@@ -94,12 +94,10 @@ pub(super) async fn named(
     view: View,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let permit = may_list(&app, &caller).await?;
-    let asked = Asked::of(query.as_deref());
-    let name = parameter(query.as_deref(), "name");
+    let Search { permit, name, summary, tail } =
+        search(&app, &caller, &view, query.as_deref(), BY_NAME).await?;
     let ids = lists::packages_named(&app, &permit, &name).await?;
-    let tail = searched(&view, PATH, BY_NAME, query.as_deref());
-    list(app, permit, view, asked.summary, (ids, None), tail).await
+    list(app, permit, view, summary, (ids, None), tail).await
 }
 
 /// `GET /api/packageMetadata/search/findByNameContainingIgnoreCase`: all packages whose
@@ -110,13 +108,34 @@ pub(super) async fn containing(
     view: View,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let permit = may_list(&app, &caller).await?;
-    let asked = Asked::of(query.as_deref());
-    let part = parameter(query.as_deref(), "name");
-    let (ids, next) = lists::packages_containing(&app, &permit, &part, 0).await?;
-    let tail = searched(&view, PATH, BY_PART, query.as_deref());
-    let next = next.map(|after| (part, after));
-    list(app, permit, view, asked.summary, (ids, next), tail).await
+    let Search { permit, name, summary, tail } =
+        search(&app, &caller, &view, query.as_deref(), BY_PART).await?;
+    let (ids, next) = lists::packages_containing(&app, &permit, &name, 0).await?;
+    let next = next.map(|after| (name, after));
+    list(app, permit, view, summary, (ids, next), tail).await
+}
+
+/// A search that is allowed.
+struct Search {
+    permit: Permit,
+    name: String,
+    summary: bool,
+    tail: Object,
+}
+
+async fn search(
+    app: &App,
+    caller: &Arc<Caller>,
+    view: &View,
+    query: Option<&str>,
+    search: &str,
+) -> Result<Search, Failure> {
+    Ok(Search {
+        permit: may_list(app, caller).await?,
+        name: parameter(query, "name"),
+        summary: Asked::of(query).summary,
+        tail: searched(view, PATH, search, query),
+    })
 }
 
 async fn may_list(app: &App, caller: &Arc<Caller>) -> Result<Permit, Failure> {
