@@ -194,8 +194,9 @@ async fn services(config: &Config, store: &Store, blobs: &Blobs) -> Result<Servi
     let processes = Processes::open(store.clone(), blobs.clone(), work, limit).await?;
     Ok(Services {
         http: Arc::new(Http::new()),
-        artifacts: Arc::new(Artifacts { store: store.clone(), blobs: blobs.clone() }),
+        artifacts: Arc::new(Artifacts { store: store.clone(), blobs: blobs.clone(), faked: None }),
         processes: Arc::new(processes),
+        faked: None,
     })
 }
 

@@ -25,3 +25,4 @@ pub mod plugins;
 pub mod release;
 pub mod store;
 pub mod tasks;
+pub mod workbench;

@@ -10,6 +10,7 @@ mod permits;
 mod policies;
 mod renderers;
 mod swaps;
+mod workbench;
 
 use chandlery::{
     authz::{Principal, PrincipalKind, Target},

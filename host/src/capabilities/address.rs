@@ -87,6 +87,20 @@ pub async fn resolve(
     Ok(addresses)
 }
 
+/// Checks the host of a URL that is not resolved: a name stands for a public address,
+/// `localhost` for this machine.
+pub(super) fn check_unresolved(url: &Url, allowed: impl Fn(IpAddr) -> bool) -> Result<(), Refusal> {
+    const PUBLIC: Ipv4Addr = Ipv4Addr::new(1, 1, 1, 1);
+    let address: IpAddr = match url.host() {
+        Some(Host::Ipv4(it)) => it.into(),
+        Some(Host::Ipv6(it)) => it.into(),
+        Some(Host::Domain("localhost")) => Ipv4Addr::LOCALHOST.into(),
+        Some(Host::Domain(_)) => PUBLIC.into(),
+        None => return Err(Refusal::Denied("the URL has no host".into())),
+    };
+    check(url.host_str().unwrap_or_default(), &[SocketAddr::new(address, 0)], allowed)
+}
+
 /// One forbidden address among many refuses them all: which one is taken would be
 /// chance.
 fn check(

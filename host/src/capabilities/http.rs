@@ -3,7 +3,7 @@
 //! Redirects are not followed: a 3xx goes to the plugin, which may send again and
 //! is checked again. Secrets are filled in here, after the check and out of sight.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -15,6 +15,7 @@ use url::Url;
 
 use super::{
     address::{self, Refusal},
+    faked::Faked,
     origin::{self, Origin},
     secrets::Secrets,
 };
@@ -75,12 +76,19 @@ impl Grant {
 
 /// The client.
 #[derive(Default)]
-pub struct Http {}
+pub struct Http {
+    faked: Option<Arc<dyn Faked>>,
+}
 
 impl Http {
     /// A client. It keeps no connection: each request is checked and pinned anew.
     pub fn new() -> Http {
-        Http {}
+        Http::default()
+    }
+
+    /// One that checks as the other does, and sends nothing.
+    pub fn faked(faked: Arc<dyn Faked>) -> Http {
+        Http { faked: Some(faked) }
     }
 
     /// Sends a request that the grant covers.
@@ -101,6 +109,13 @@ impl Http {
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| HttpError::Denied("the method is no HTTP method".into()))?;
 
+        if let Some(faked) = &self.faked {
+            address::check_unresolved(&url, |it| reach.allows(it))?;
+            let request = HttpRequest { headers: labels(&headers), ..request };
+            let limit = response_limit(grant, request.max_response_bytes);
+            let answer = faked.http(request)?;
+            return if answer.body.len() > limit { Err(HttpError::TooLarge) } else { Ok(answer) };
+        }
         let left = deadline.saturating_duration_since(Instant::now());
         let addresses = address::resolve(&url, left, |it| reach.allows(it)).await?;
         let client = reqwest::Client::builder()
@@ -212,14 +227,7 @@ async fn receive(response: reqwest::Response, limit: usize) -> Result<HttpRespon
         return Err(HttpError::TooLarge);
     }
     let status = response.status().as_u16();
-    let headers = response
-        .headers()
-        .iter()
-        .map(|(name, value)| Label {
-            key: name.as_str().to_owned(),
-            value: String::from_utf8_lossy(value.as_bytes()).into_owned(),
-        })
-        .collect();
+    let headers = labels(response.headers());
     let mut body = Vec::new();
     let mut chunks = response.bytes_stream();
     while let Some(chunk) = chunks.next().await {
@@ -230,6 +238,16 @@ async fn receive(response: reqwest::Response, limit: usize) -> Result<HttpRespon
         body.extend_from_slice(&chunk);
     }
     Ok(HttpResponse { status, headers, body })
+}
+
+fn labels(headers: &HeaderMap) -> Vec<Label> {
+    headers
+        .iter()
+        .map(|(name, value)| Label {
+            key: name.as_str().to_owned(),
+            value: String::from_utf8_lossy(value.as_bytes()).into_owned(),
+        })
+        .collect()
 }
 
 // The URL stays out of the text: a query may hold what should not be logged.

@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod artifacts;
+pub mod faked;
 pub mod http;
 mod origin;
 pub mod process;
@@ -79,4 +80,6 @@ pub struct Services {
     pub artifacts: Arc<artifacts::Artifacts>,
     /// Processes.
     pub processes: Arc<process::Processes>,
+    /// What stands in for the world outside; only in tests of plugins.
+    pub faked: Option<Arc<dyn faked::Faked>>,
 }

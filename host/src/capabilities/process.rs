@@ -19,6 +19,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::faked::Faked;
 use crate::{
     blobs::Blobs,
     error::Result,
@@ -58,6 +59,7 @@ type Key = (String, String);
 #[derive(Clone)]
 pub struct Processes {
     supervisor: Arc<Supervisor>,
+    faked: Option<Arc<dyn Faked>>,
 }
 
 impl Processes {
@@ -71,7 +73,12 @@ impl Processes {
         output_bytes_max: u64,
     ) -> Result<Processes> {
         let supervisor = Supervisor::open(store, blobs, root, output_bytes_max).await?;
-        Ok(Processes { supervisor })
+        Ok(Processes { supervisor, faked: None })
+    }
+
+    /// The same, but nothing is started: what is granted is, as if by the system.
+    pub fn faked(self, faked: Arc<dyn Faked>) -> Processes {
+        Processes { faked: Some(faked), ..self }
     }
 
     /// Starts a process, or finds it running.
@@ -88,11 +95,17 @@ impl Processes {
             launch::check(&root, &grant, &key.1, &spec).map(|()| (key, grant, spec))
         });
         let (key, grant, spec) = checked.await?;
+        if let Some(faked) = &self.faked {
+            return faked.start(&key.1, &spec);
+        }
         detached(async move { supervisor.start(key, &grant, spec).await }).await
     }
 
     /// Looks at a process.
     pub async fn status(&self, binding: &str, name: &str) -> Result<ProcessState, ProcessError> {
+        if let Some(faked) = &self.faked {
+            return faked.status(name);
+        }
         let entry = self.supervisor.find(&key(binding, name)).ok_or(ProcessError::NotFound)?;
         entry.state().ok_or(ProcessError::NotFound)
     }
@@ -104,6 +117,9 @@ impl Processes {
         name: &str,
         grace_ms: u32,
     ) -> Result<ProcessState, ProcessError> {
+        if let Some(faked) = &self.faked {
+            return faked.stop(name);
+        }
         let (supervisor, key) = (self.supervisor.clone(), key(binding, name));
         let grace = Duration::from_millis(grace_ms.into()).min(GRACE_MAX);
         detached(async move { supervisor.stop(&key, grace).await }).await
@@ -111,6 +127,9 @@ impl Processes {
 
     /// Forgets a process that does not run.
     pub async fn forget(&self, binding: &str, name: &str) -> Result<(), ProcessError> {
+        if let Some(faked) = &self.faked {
+            return faked.forget(name);
+        }
         let (supervisor, key) = (self.supervisor.clone(), key(binding, name));
         detached(async move { supervisor.forget(&key).await }).await
     }
@@ -123,6 +142,9 @@ impl Processes {
         output: ProcessOutput,
         max_bytes: u32,
     ) -> Result<String, ProcessError> {
+        if let Some(faked) = &self.faked {
+            return faked.tail(name, output);
+        }
         let process = self.supervisor.find(&key(binding, name)).and_then(|it| it.record());
         let process = process.ok_or(ProcessError::NotFound)?;
         folder::tail(process.output(output), max_bytes).await.map_err(ProcessError::Failed)
@@ -130,6 +152,9 @@ impl Processes {
 
     /// The loopback ports of a binding's processes.
     pub fn ports(&self, binding: &str) -> Vec<u16> {
+        if let Some(faked) = &self.faked {
+            return faked.ports();
+        }
         let own = self.supervisor.of(binding);
         own.into_iter()
             .filter_map(|it| it.record().filter(Process::is_live))

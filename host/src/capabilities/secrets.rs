@@ -55,6 +55,15 @@ impl Secrets {
         Ok(Secrets { grant, values: Arc::new(values) })
     }
 
+    /// The granted ones of these secrets.
+    pub fn of(grant: Option<&Grant>, all: &BTreeMap<String, String>) -> Secrets {
+        let grant = grant.cloned().unwrap_or_default();
+        let is_granted = |name: &String| grant.r#use.contains(name) || grant.reveal.contains(name);
+        let granted = all.iter().filter(|(name, _)| is_granted(name));
+        let values = granted.map(|(name, it)| (name.clone(), Ok(it.clone().into_bytes())));
+        Secrets { values: Arc::new(values.collect()), grant }
+    }
+
     /// Hands over a secret that may be read.
     pub fn reveal(&self, name: &str) -> Result<Vec<u8>, SecretError> {
         if !self.grant.reveal.iter().any(|it| it == name) {

@@ -15,7 +15,7 @@ use super::{
     custom_metrics::CustomMetrics,
     engine::Machine,
     failure::Failure,
-    guest::{Guest, Slices},
+    guest::{Guest, Life, Slices},
     limits::{Effective, Limit},
     meter::{Function, Meter},
 };
@@ -64,8 +64,7 @@ impl Bound {
         let result = work(&mut store).map_err(|it| Failure::of(it, &self.limits));
         drop(store);
         drop(place);
-        self.meter.called(function, began - queued, began.elapsed(), &result);
-        self.breaker.leave(&result);
+        self.called(function, began - queued, began.elapsed(), &result);
         result
     }
 
@@ -75,7 +74,7 @@ impl Bound {
         self: &Arc<Self>,
         function: Function,
         wall: Duration,
-        work: impl FnOnce(Store<Guest>) -> F + Send,
+        work: impl FnOnce(Life) -> F + Send,
     ) -> Result<T, Failure>
     where
         F: Future<Output = wasmtime::Result<T>> + Send,
@@ -89,7 +88,7 @@ impl Bound {
         function: Function,
         budget: Duration,
         wall: Duration,
-        work: impl FnOnce(Store<Guest>) -> F + Send,
+        work: impl FnOnce(Life) -> F + Send,
     ) -> Result<T, Failure>
     where
         F: Future<Output = wasmtime::Result<T>> + Send,
@@ -106,8 +105,21 @@ impl Bound {
         };
         slices.pause();
         drop(place);
-        self.meter.called(function, waited, slices.spent(), &result);
-        self.breaker.leave(&result);
+        self.called(function, waited, slices.spent(), &result);
         result
+    }
+
+    fn called<T>(
+        &self,
+        function: Function,
+        queued: Duration,
+        guest: Duration,
+        result: &Result<T, Failure>,
+    ) {
+        self.meter.called(function, queued, guest, result);
+        if let Some(usage) = &self.machine.usage {
+            usage.ran(guest);
+        }
+        self.breaker.leave(result);
     }
 }

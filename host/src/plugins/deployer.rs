@@ -7,7 +7,7 @@ use wasmtime::Store;
 use super::{
     bound::{Bound, Linked},
     failure::Failure,
-    guest::Guest,
+    guest::{Guest, Life},
     limits::HANDLE_BYTES_MAX,
     meter::Function,
     types::{Diagnostic, PluginError},
@@ -227,7 +227,7 @@ impl Deployer {
         &self,
         function: Function,
         wall: Duration,
-        work: impl FnOnce(Store<Guest>) -> F + Send,
+        work: impl FnOnce(Life) -> F + Send,
     ) -> Result<T>
     where
         F: Future<Output = wasmtime::Result<T>> + Send,

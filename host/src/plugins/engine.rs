@@ -8,7 +8,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
@@ -43,6 +43,8 @@ pub(super) struct Machine {
     pub(super) engine: Engine,
     /// What a guest's monotonic clock counts from.
     pub(super) started: Instant,
+    /// What guests use, where that is counted.
+    pub(super) usage: Option<Usage>,
     ticker: Ticker,
     inline: Semaphore,
     hosted: Semaphore,
@@ -51,6 +53,40 @@ pub(super) struct Machine {
     pub(super) long: Semaphore,
     /// One compiler at a time: it uses all processors by itself.
     pub(super) compiling: Arc<Semaphore>,
+}
+
+/// What guests have used, all calls together.
+#[derive(Default)]
+pub(super) struct Usage(Mutex<Used>);
+
+/// What one or more calls used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Instructions, as wasmtime counts them: the same for the same input.
+    pub fuel: u64,
+    /// Computing time.
+    pub guest: Duration,
+    /// The most memory that one guest had, over all of its memories.
+    pub memory_bytes: usize,
+}
+
+impl Usage {
+    /// Adds a guest that has ended.
+    pub(super) fn ended(&self, fuel: u64, memory_bytes: usize) {
+        let mut used = self.0.lock().expect("nothing panics in here");
+        used.fuel += fuel;
+        used.memory_bytes = used.memory_bytes.max(memory_bytes);
+    }
+
+    /// Adds the time of a call.
+    pub(super) fn ran(&self, guest: Duration) {
+        self.0.lock().expect("nothing panics in here").guest += guest;
+    }
+
+    /// What was used since this was asked last.
+    pub(super) fn take(&self) -> Used {
+        std::mem::take(&mut *self.0.lock().expect("nothing panics in here"))
+    }
 }
 
 /// A place in the pool and a running clock, for one guest.
@@ -65,6 +101,23 @@ impl Machine {
     /// Reserves the pool; where the address space is too small for it, guests are
     /// made one by one, which is slower.
     pub(super) fn start() -> Result<Machine> {
+        Machine::with(config, None)
+    }
+
+    /// The same engine, counting what guests use: their instructions as fuel.
+    pub(super) fn counting() -> Result<Machine> {
+        let counting = |allocation| {
+            let mut config = config(allocation);
+            config.consume_fuel(true);
+            config
+        };
+        Machine::with(counting, Some(Usage::default()))
+    }
+
+    fn with(
+        config: impl Fn(InstanceAllocationStrategy) -> Config,
+        usage: Option<Usage>,
+    ) -> Result<Machine> {
         let engine = match Engine::new(&config(pool())) {
             Ok(engine) => engine,
             Err(error) => {
@@ -83,7 +136,7 @@ impl Machine {
         let long = Semaphore::new(processors.min(INLINE_PLACES as usize / 2));
         let compiling = Arc::new(Semaphore::new(1));
         let started = Instant::now();
-        Ok(Machine { engine, started, ticker, inline, hosted, long, compiling })
+        Ok(Machine { engine, started, usage, ticker, inline, hosted, long, compiling })
     }
 
     /// A place for a call that runs to its end on this thread. Holders never wait

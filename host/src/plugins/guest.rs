@@ -3,6 +3,7 @@
 //! A guest is made for one call and thrown away after it, whatever came of it.
 
 use std::{
+    ops::{Deref, DerefMut},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -10,7 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
+use wasmtime::{
+    AsContext, AsContextMut, ResourceLimiter, Store, StoreContext, StoreContextMut, UpdateDeadline,
+};
 
 use super::{
     bound::Bound,
@@ -24,6 +27,10 @@ const FIRST_SLICE_TICKS: u64 = 2;
 // A hosted guest lets others run after so many ticks.
 const SLICE_TICKS: u64 = 2;
 const SLICE_CHARGE_MAX: Duration = Duration::from_millis(4);
+
+/// The store of one guest. Where usage is counted, it says at its end what the guest
+/// has used.
+pub(super) struct Life(Store<Guest>);
 
 /// What the store of a guest holds.
 pub(super) struct Guest {
@@ -92,18 +99,18 @@ impl Slices {
 
 impl Guest {
     /// The store for a call that runs inline, on this thread.
-    pub(super) fn inline(bound: &Arc<Bound>, budget: Duration, now: Instant) -> Store<Guest> {
+    pub(super) fn inline(bound: &Arc<Bound>, budget: Duration, now: Instant) -> Life {
         let clock = Clock::Thread { budget, since: None };
         // It waits for nothing, so it ends for whoever would wait when it begins.
         Guest::store(bound, clock, now, FIRST_SLICE_TICKS)
     }
 
     /// The store for a call that may wait.
-    pub(super) fn hosted(bound: &Arc<Bound>, slices: Arc<Slices>, wall: Duration) -> Store<Guest> {
+    pub(super) fn hosted(bound: &Arc<Bound>, slices: Arc<Slices>, wall: Duration) -> Life {
         Guest::store(bound, Clock::Slices(slices), Instant::now() + wall, SLICE_TICKS)
     }
 
-    fn store(bound: &Arc<Bound>, clock: Clock, ends_at: Instant, ticks: u64) -> Store<Guest> {
+    fn store(bound: &Arc<Bound>, clock: Clock, ends_at: Instant, ticks: u64) -> Life {
         let guest = Guest {
             bound: bound.clone(),
             clock,
@@ -120,7 +127,10 @@ impl Guest {
         store.set_hostcall_fuel(bound.limits.transfer_bytes);
         store.set_epoch_deadline(ticks);
         store.epoch_deadline_callback(|mut store| store.data_mut().clock.ticked());
-        store
+        if bound.machine.usage.is_some() {
+            store.set_fuel(u64::MAX).expect("the engine counts fuel");
+        }
+        Life(store)
     }
 
     /// Gives the guest of a kept store a budget for its next call.
@@ -159,6 +169,44 @@ impl Guest {
     /// What the call has left by the clock on the wall.
     pub(super) fn left(&self) -> Duration {
         self.ends_at.saturating_duration_since(Instant::now())
+    }
+}
+
+impl Deref for Life {
+    type Target = Store<Guest>;
+
+    fn deref(&self) -> &Store<Guest> {
+        &self.0
+    }
+}
+
+impl DerefMut for Life {
+    fn deref_mut(&mut self) -> &mut Store<Guest> {
+        &mut self.0
+    }
+}
+
+impl AsContext for Life {
+    type Data = Guest;
+
+    fn as_context(&self) -> StoreContext<'_, Guest> {
+        self.0.as_context()
+    }
+}
+
+impl AsContextMut for Life {
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, Guest> {
+        self.0.as_context_mut()
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        let guest = self.0.data();
+        if let Some(usage) = &guest.bound.machine.usage {
+            let left = self.0.get_fuel().unwrap_or(u64::MAX);
+            usage.ended(u64::MAX - left, guest.memory_bytes);
+        }
     }
 }
 

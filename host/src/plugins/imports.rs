@@ -51,6 +51,10 @@ impl types::Host for Guest {}
 impl log::Host for Guest {
     fn enabled(&mut self, level: log::Level) -> wasmtime::Result<bool> {
         self.host_call()?;
+        if self.bound.services.faked.is_some() {
+            // As in a server that was not told otherwise.
+            return Ok(!matches!(level, log::Level::Trace | log::Level::Debug));
+        }
         Ok(match level {
             log::Level::Trace => tracing::enabled!(target: "plugin", tracing::Level::TRACE),
             log::Level::Debug => tracing::enabled!(target: "plugin", tracing::Level::DEBUG),
@@ -73,6 +77,9 @@ impl log::Host for Guest {
         if self.log_bytes > LOG_BYTES_MAX || self.log_lines > LOG_LINES_MAX {
             self.log_dropped += 1;
             return Ok(());
+        }
+        if let Some(faked) = &self.bound.services.faked {
+            faked.log(level, &message, &fields);
         }
         let plugin = self.bound.name.as_str();
         let fields = Fields(&fields);
@@ -122,11 +129,14 @@ impl metrics::Host for Guest {
 impl clock::Host for Guest {
     fn now(&mut self) -> wasmtime::Result<u64> {
         self.host_call()?;
-        Ok(now_ms())
+        Ok(self.bound.services.faked.as_ref().map_or_else(now_ms, |it| it.now_ms()))
     }
 
     fn monotonic_ns(&mut self) -> wasmtime::Result<u64> {
         self.host_call()?;
+        if let Some(faked) = &self.bound.services.faked {
+            return Ok(faked.monotonic_ns());
+        }
         Ok(self.bound.machine.started.elapsed().as_nanos() as u64)
     }
 }
@@ -138,6 +148,10 @@ impl random::Host for Guest {
             return Err(Limit::Random(len).into());
         }
         let mut bytes = vec![0; len as usize];
+        if let Some(faked) = &self.bound.services.faked {
+            faked.random(&mut bytes);
+            return Ok(bytes);
+        }
         getrandom::fill(&mut bytes)
             .map_err(|it| wasmtime::Error::msg(format!("no randomness: {it}")))?;
         Ok(bytes)

@@ -46,9 +46,6 @@ pub struct Capability {
     pub imported: bool,
 }
 
-const KINDS: [Kind; 5] =
-    [Kind::Policy, Kind::Renderer, Kind::Deployer, Kind::BeforeHook, Kind::AfterHook];
-
 /// Looks at a component. The error is a sentence.
 pub fn facts(bytes: &[u8]) -> Result<Facts, String> {
     let component = load::read(bytes, usize::MAX)?;
@@ -56,7 +53,7 @@ pub fn facts(bytes: &[u8]) -> Result<Facts, String> {
     let imports: Vec<String> = component.imports.iter().filter_map(host).collect();
     let is_ours = |it: &&String| it.starts_with("chandlery:");
     let foreign = component.imports.iter().filter(|it| !is_ours(it)).cloned().collect();
-    let kinds = KINDS.into_iter().filter(|it| component.is_a(*it)).map(Kind::word).collect();
+    let kinds = Kind::ALL.into_iter().filter(|it| component.is_a(*it)).map(Kind::word).collect();
     let manifest = component.manifest.unwrap_or_default();
     let capabilities = manifest
         .asked()

@@ -33,13 +33,18 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use self::{cache::Cache, engine::Machine};
+use self::{
+    cache::Cache,
+    engine::{Machine, Usage},
+};
 pub use self::{
     deployer::Deployer,
+    engine::Used,
     examine::{Examined, Outside, Wanted},
     limits::Limits,
     meter::Failed,
     set::{BoundPlugin, Decided, PluginSet, Reviewed},
+    validating_hook::Looked,
 };
 use crate::{
     capabilities::{Grants, Services, secrets::Secrets},
@@ -117,14 +122,28 @@ impl Plugins {
     /// Starts the runtime with an empty set in force. Compiled code is kept under
     /// `cache`, sealed with `key`.
     pub fn start(cache: &Path, key: [u8; 32], services: Services) -> Result<Plugins> {
+        Plugins::on(Machine::start()?, cache, key, services)
+    }
+
+    /// The same runtime, counting what guests use: for tests of plugins.
+    pub fn counting(cache: &Path, key: [u8; 32], services: Services) -> Result<Plugins> {
+        Plugins::on(Machine::counting()?, cache, key, services)
+    }
+
+    fn on(machine: Machine, cache: &Path, key: [u8; 32], services: Services) -> Result<Plugins> {
         let shared = Shared {
-            machine: Arc::new(Machine::start()?),
+            machine: Arc::new(machine),
             cache: Arc::new(Cache::open(cache, key)?),
             services,
             in_force: ArcSwap::default(),
             earlier: Mutex::default(),
         };
         Ok(Plugins { shared: Arc::new(shared) })
+    }
+
+    /// What guests have used since this was asked last; nothing where it is not counted.
+    pub fn used(&self) -> Used {
+        self.shared.machine.usage.as_ref().map(Usage::take).unwrap_or_default()
     }
 
     /// The set in force now. A request takes it once and keeps it to its end.

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Instant};
 use super::{
     bound::{Bound, Linked},
     failure::Failure,
-    guest::Guest,
+    guest::{Guest, Life},
     meter::Function,
 };
 
@@ -36,7 +36,7 @@ pub(super) struct Policy {
 
 /// A guest that is kept.
 pub struct Kept {
-    store: wasmtime::Store<Guest>,
+    store: Life,
     policy: bindings::AccessPolicy,
 }
 

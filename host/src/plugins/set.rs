@@ -12,7 +12,7 @@ use super::{
     policy::{Decision, Effect, Kept, Policy, Question},
     renderer::{Job, Output, Renderer, Template},
     types::Diagnostic,
-    validating_hook::{Operation, ValidatingHook},
+    validating_hook::{Denial, Looked, Operation, ValidatingHook},
 };
 use crate::error::{Error, Result};
 
@@ -174,6 +174,19 @@ impl PluginSet {
         let object = serde_json::from_str(&operation.object)
             .map_err(|it| Error::Internal(format!("the reviewed object is not JSON: {it}")))?;
         Ok(Reviewed { object, changed_by, warnings, passed })
+    }
+
+    /// Asks one before-hook. For tests and tools: what it finds is not cut down to what a
+    /// caller is told.
+    pub async fn ask_hook(
+        &self,
+        hook: &str,
+        operation: &Operation,
+    ) -> Result<std::result::Result<Looked, Denial>> {
+        let Some(hook) = self.before_hooks.iter().find(|it| it.bound.name == hook) else {
+            return Err(Error::not_found("before-hook", hook));
+        };
+        hook.review(operation).await.map_err(|it| it.into_error(&hook.bound.name))
     }
 
     /// Whether any after-hook wants to hear of `action`.

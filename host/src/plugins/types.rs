@@ -4,6 +4,7 @@ pub use super::bindings::chandlery::{
     host::{
         artifacts::{ArtifactError, Info as ArtifactInfo},
         http::{HttpError, Request as HttpRequest, Response as HttpResponse},
+        log::Level as LogLevel,
         process::{
             Output as ProcessOutput, Phase as ProcessPhase, Port, PortRequest, ProcessError,
             Spec as ProcessSpec, State as ProcessState,

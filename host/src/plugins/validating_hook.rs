@@ -51,11 +51,13 @@ pub(super) struct ValidatingHook {
     pre: bindings::ValidatingHookPre<super::guest::Guest>,
 }
 
-/// A hook's yes: the object where it was changed, and its warnings.
+/// A hook's yes.
 #[derive(Debug)]
-pub(super) struct Reviewed {
-    pub(super) object: Option<String>,
-    pub(super) warnings: Vec<String>,
+pub struct Looked {
+    /// The object, where it was changed.
+    pub object: Option<String>,
+    /// What the caller is to know.
+    pub warnings: Vec<String>,
 }
 
 impl ValidatingHook {
@@ -77,7 +79,7 @@ impl ValidatingHook {
     pub(super) async fn review(
         &self,
         operation: &Operation,
-    ) -> Result<Result<Reviewed, Denial>, Failure> {
+    ) -> Result<Result<Looked, Denial>, Failure> {
         let verdict = self.verdict(operation).await?;
         let object = match verdict {
             Verdict::Deny(denial) => return Ok(Err(denial)),
@@ -86,7 +88,7 @@ impl ValidatingHook {
                 warnings.truncate(WARNINGS_MAX);
                 let cut = |it: String| it.chars().take(WARNING_CHARS_MAX).collect();
                 let warnings = warnings.into_iter().map(cut).collect();
-                return Ok(Ok(Reviewed { object: None, warnings }));
+                return Ok(Ok(Looked { object: None, warnings }));
             }
             Verdict::Mutate(_) if !self.bound.grants.mutate => {
                 return Err(Failure::Answer(
@@ -100,7 +102,7 @@ impl ValidatingHook {
                 Some(patched(&operation.object, &patch, limit).map_err(Failure::Answer)?)
             }
         };
-        Ok(Ok(Reviewed { object, warnings: Vec::new() }))
+        Ok(Ok(Looked { object, warnings: Vec::new() }))
     }
 
     async fn verdict(&self, operation: &Operation) -> Result<Verdict, Failure> {

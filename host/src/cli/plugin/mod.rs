@@ -1,6 +1,7 @@
 //! `chandlery plugin …`: a verb, a file. What authors need works without a server.
 
 mod inspect;
+mod test;
 
 use std::{fs, path::Path, process::ExitCode};
 
@@ -14,6 +15,8 @@ use crate::error::{Error, Result};
 pub(super) enum PluginCommand {
     /// Says what a component is, what it imports and what it asks for
     Inspect(inspect::Inspect),
+    /// Holds a component against its cases, in the server's own runtime
+    Test(test::Test),
 }
 
 /// How an answer is printed.
@@ -30,6 +33,7 @@ pub(super) enum Output {
 pub(super) fn run(command: PluginCommand) -> ExitCode {
     match command {
         PluginCommand::Inspect(it) => code(it.run()),
+        PluginCommand::Test(it) => it.run(),
     }
 }
 
@@ -38,4 +42,13 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|it| {
         Error::invalid("component", format!("`{}` cannot be read: {it}", path.display()))
     })
+}
+
+/// What runs the calls of a command.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|it| Error::Internal(format!("the runtime cannot be started: {it}")))
 }
