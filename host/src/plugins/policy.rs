@@ -3,11 +3,14 @@
 
 use std::{sync::Arc, time::Instant};
 
+use wasmtime::component::ComponentExportIndex;
+
 use super::{
     bound::{Bound, Linked},
     failure::Failure,
     guest::{Guest, Life},
     meter::Function,
+    types::PluginError,
 };
 
 mod bindings {
@@ -32,6 +35,14 @@ pub use bindings::exports::chandlery::plugin::policy::{
 pub(super) struct Policy {
     pub(super) bound: Arc<Bound>,
     pre: bindings::AccessPolicyPre<Guest>,
+    called: Called,
+}
+
+/// What a question calls. To look up the other exports of the world as well in each
+/// fresh guest, and to compare all of their types, is a tenth of the whole call.
+struct Called {
+    configure: ComponentExportIndex,
+    authorize: ComponentExportIndex,
 }
 
 /// A guest that is kept.
@@ -57,7 +68,12 @@ impl Kept {
 impl Policy {
     /// Takes a linked component whose exports are those of the world.
     pub(super) fn new(bound: Arc<Bound>, linked: Linked) -> wasmtime::Result<Policy> {
-        Ok(Policy { bound, pre: bindings::AccessPolicyPre::new(linked)? })
+        let pre = bindings::AccessPolicyPre::new(linked)?;
+        let called = Called {
+            configure: export(&pre, "chandlery:plugin/lifecycle@0.1.0", "configure")?,
+            authorize: export(&pre, "chandlery:plugin/policy@0.1.0", "authorize")?,
+        };
+        Ok(Policy { bound, pre, called })
     }
 
     /// Makes a guest that is kept between questions. For benchmarks only: what one
@@ -77,15 +93,31 @@ impl Policy {
     /// Asks. A policy that fails has not said yes.
     pub(super) fn authorize(&self, question: &Question) -> Result<Decision, Failure> {
         self.bound.inline(Function::Authorize, self.bound.limits.guest, |store| {
-            let policy = self.pre.instantiate(&mut *store)?;
-            policy
-                .chandlery_plugin_lifecycle()
-                .call_configure(&mut *store, &self.bound.settings)?
-                .map_err(|why| Failure::Settings(why).carried())?;
-            policy
-                .chandlery_plugin_policy()
-                .call_authorize(&mut *store, question)?
-                .map_err(|own| Failure::Own(own).carried())
+            let guest = self.pre.instance_pre().instantiate(&mut *store)?;
+            let Called { configure, authorize } = &self.called;
+            let configure =
+                guest.get_typed_func::<(&str,), (Result<(), String>,)>(&mut *store, configure)?;
+            let (configured,) = configure.call(&mut *store, (&self.bound.settings,))?;
+            configured.map_err(|why| Failure::Settings(why).carried())?;
+            let authorize = guest
+                .get_typed_func::<(&Question,), (Result<Decision, PluginError>,)>(
+                    &mut *store,
+                    authorize,
+                )?;
+            let (decision,) = authorize.call(&mut *store, (question,))?;
+            decision.map_err(|own| Failure::Own(own).carried())
         })
     }
+}
+
+fn export(
+    pre: &bindings::AccessPolicyPre<Guest>,
+    interface: &str,
+    function: &str,
+) -> wasmtime::Result<ComponentExportIndex> {
+    let component = pre.instance_pre().component();
+    component
+        .get_export_index(None, interface)
+        .and_then(|it| component.get_export_index(Some(&it), function))
+        .ok_or_else(|| wasmtime::Error::msg(format!("no export `{interface}#{function}`")))
 }
