@@ -4,6 +4,8 @@
 //! changes, and a count of the changes of what does. It costs no look at the thing
 //! itself, and changes whenever the bytes of the answer do.
 
+use std::fmt::Write;
+
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -18,8 +20,13 @@ pub struct ETag(String);
 impl ETag {
     /// Of what is told from others by these parts. They hold no quotes.
     pub fn of(parts: &[&dyn std::fmt::Display]) -> Self {
-        let parts: Vec<_> = parts.iter().map(ToString::to_string).collect();
-        ETag(format!("\"{}\"", parts.join("-")))
+        let mut text = String::with_capacity(64);
+        for (at, part) in parts.iter().enumerate() {
+            let sign = if at == 0 { '"' } else { '-' };
+            write!(text, "{sign}{part}").expect("a string takes all that is written");
+        }
+        text.push('"');
+        ETag(text)
     }
 
     /// Of a release's metadata.

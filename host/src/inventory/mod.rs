@@ -52,8 +52,8 @@ pub use next_version::next_version;
 pub use previous::previous;
 pub use read::{
     Application, Namespace, PAGE_ROWS, Release, VersionDetail, Yanked, metadata, namespace,
-    namespaces, namespaces_named_or_public, release, release_record, unit, units, version_details,
-    versions,
+    namespaces, namespaces_named_or_public, release, release_and_metadata, release_record, unit,
+    units, version_details, versions,
 };
 pub use register::{read_release, register};
 pub use release_id::ReleaseId;

@@ -232,8 +232,22 @@ pub async fn release_record(
     place: &UnitPlace,
     version: &Version,
 ) -> Result<UnitReleaseRecord> {
-    let key = (place.clone(), version.clone());
-    let find = move |view: &dyn View| standing_release(view, &key.0, &key.1);
+    let find = |view: &dyn View| standing_release(view, place, version);
+    app.store.read(find).await?.ok_or_else(|| place.no_release(version))
+}
+
+/// What is kept of a release, and its metadata as JSON and a newline: both of one state.
+pub async fn release_and_metadata(
+    app: &App,
+    _: &Permit,
+    place: &UnitPlace,
+    version: &Version,
+) -> Result<(UnitReleaseRecord, Bytes)> {
+    let find = |view: &dyn View| {
+        let Some(record) = standing_release(view, place, version)? else { return Ok(None) };
+        let metadata = unit_releases::unit_release_metadata(view, place.key(), version)?;
+        Ok(metadata.map(|it| (record, it)))
+    };
     app.store.read(find).await?.ok_or_else(|| place.no_release(version))
 }
 
@@ -244,9 +258,7 @@ pub async fn metadata(
     place: &UnitPlace,
     version: &Version,
 ) -> Result<Bytes> {
-    let key = (place.clone(), version.clone());
-    let find =
-        move |view: &dyn View| unit_releases::unit_release_metadata(view, key.0.key(), &key.1);
+    let find = |view: &dyn View| unit_releases::unit_release_metadata(view, place.key(), version);
     app.store.read(find).await?.ok_or_else(|| place.no_release(version))
 }
 

@@ -170,10 +170,7 @@ impl Store {
     /// here, on the async worker: a few rows come from memory in a microsecond, and
     /// where the disk must be waited for, the worker's other tasks go first. For a
     /// walk over many rows there is [`Store::scan`].
-    pub async fn read<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&dyn View) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+    pub async fn read<T>(&self, work: impl FnOnce(&dyn View) -> Result<T>) -> Result<T> {
         let result = work(&*self.current()?);
         self.report(&result);
         result

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Change, Record, Table, Take, View, decode, encode, find, keep, prefix,
+    Change, Record, Table, Take, View, decode, encode, find, keep, key, prefix,
     yanks::{UNIT_VERSIONS_YANKED, YankRecord, rows_of_both},
 };
 use crate::{
@@ -105,11 +105,13 @@ pub struct UnitKey<'a> {
 
 impl UnitKey<'_> {
     fn start(&self) -> Vec<u8> {
-        prefix(&[self.namespace.as_str(), self.name.as_str()]).0
+        key(&[self.namespace.as_str(), self.name.as_str(), ""])
     }
 
     fn release(&self, version: &Version) -> Vec<u8> {
-        [self.start(), text_key(version.as_str())].concat()
+        let mut key = self.start();
+        key.extend(text_key(version.as_str()));
+        key
     }
 
     // The keys of what may follow `start`, which is empty or ends with a dot.

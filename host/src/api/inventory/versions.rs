@@ -51,15 +51,19 @@ pub(super) async fn version(
     Extension(caller): Extension<Arc<Caller>>,
     headers: HeaderMap,
 ) -> Answer {
+    const ACTION: &str = "inventory:version:read";
     let place = UnitPlace::parse(&namespace, &unit)?;
-    let meant =
-        permitted_release(&app, &caller, "inventory:version:read", &place, &version).await?;
     if lenient_parameter(query.as_deref(), "full").is_some_and(|it| !it.is_empty()) {
+        let meant = permitted_release(&app, &caller, ACTION, &place, &version).await?;
         return full(app, meant, place, &headers).await;
     }
-    let Meant { permit, version, record } = &meant;
-    let metadata = async { Ok(json(inventory::metadata(&app, permit, &place, version).await?)) };
-    unless_known(&headers, &ETag::of_release(record), metadata).await
+    let query = VersionQuery::parse(&version);
+    let (permit, version) = permitted_for(&app, &caller, ACTION, &place, query, &version).await?;
+    let kept = inventory::release_and_metadata(&app, &permit, &place, &version).await?;
+    let (record, metadata) = kept;
+    warn_of_yank(&caller, &place, &version, &record);
+    let answer = async { Ok(json(metadata)) };
+    unless_known(&headers, &ETag::of_release(&record), answer).await
 }
 
 /// The release that a path means, with leave to do something to it.
@@ -81,10 +85,14 @@ pub(super) async fn permitted_release(
     let query = VersionQuery::parse(asked);
     let (permit, version) = permitted_for(app, caller, action, place, query, asked).await?;
     let record = inventory::release_record(app, &permit, place, &version).await?;
-    if let Some(yank) = &record.yanked {
-        caller.warnings.add(vec![inventory::yank_warning(place, &version, yank)]);
-    }
+    warn_of_yank(caller, place, &version, &record);
     Ok(Meant { permit, version, record })
+}
+
+fn warn_of_yank(caller: &Caller, place: &UnitPlace, version: &Version, record: &UnitReleaseRecord) {
+    if let Some(yank) = &record.yanked {
+        caller.warnings.add(vec![inventory::yank_warning(place, version, yank)]);
+    }
 }
 
 /// The same for those who need no more of the release than which it is.
