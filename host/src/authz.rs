@@ -15,7 +15,11 @@ use crate::{
     app::App,
     capabilities::address,
     error::{Error, Result},
-    plugins::{PluginSet, Reviewed, policy::Question, validating_hook::Operation},
+    plugins::{
+        PluginSet, Reviewed,
+        policy::{Asked, Fact},
+        validating_hook::Operation,
+    },
     store::Audit,
 };
 
@@ -85,15 +89,14 @@ pub async fn authorize(
     action: &'static str,
     target: Target,
 ) -> Result<Permit> {
-    let question = Question {
-        principal: caller.principal.clone(),
-        action: action.to_owned(),
-        target,
-        context: context(app, caller),
-    };
-    let decided = caller.plugins.authorize(&question);
+    let decided = caller.plugins.decide(Asked {
+        principal: &caller.principal,
+        action,
+        target: &target,
+        context: &context(app, caller),
+    });
     if let Ok(decided) = &decided {
-        let audit = || audit(caller, action, &question.target, decided.digest.clone());
+        let audit = || audit(caller, action, &target, decided.digest.clone());
         note_passed(app, audit, &decided.passed).await;
     }
     let (why, digest, error) = match decided {
@@ -101,7 +104,7 @@ pub async fn authorize(
             return Ok(Permit {
                 caller: caller.clone(),
                 action,
-                target: question.target,
+                target,
                 policy_digest: decided.digest,
                 at: SystemTime::now(),
                 _only_authorize_makes_one: (),
@@ -113,7 +116,7 @@ pub async fn authorize(
         }
         Err(error) => (error.to_string(), String::new(), error),
     };
-    let audit = audit(caller, action, &question.target, digest);
+    let audit = audit(caller, action, &target, digest);
     if let Err(error) = app.store.refused(audit, why).await {
         tracing::error!(%error, action, "the audit record of a refusal could not be kept");
     }
@@ -132,7 +135,7 @@ pub(crate) fn release_target(name: &str, version: Option<u32>) -> Target {
 }
 
 /// What the before-hooks are asked.
-struct Asked<'a> {
+struct Put<'a> {
     action: &'a str,
     dry_run: bool,
     object: Value,
@@ -192,19 +195,19 @@ impl Permit {
         previous: Option<Value>,
         read: impl FnOnce(Value, &T) -> Result<T, String>,
     ) -> Result<T> {
-        let question = Asked { dry_run: true, ..self.question(action, object, previous) };
+        let question = Put { dry_run: true, ..self.question(action, object, previous) };
         self.put_to_hooks(app, thing, question, read).await
     }
 
-    fn question<'a>(&self, action: &'a str, object: Value, previous: Option<Value>) -> Asked<'a> {
-        Asked { action, dry_run: false, object, previous }
+    fn question<'a>(&self, action: &'a str, object: Value, previous: Option<Value>) -> Put<'a> {
+        Put { action, dry_run: false, object, previous }
     }
 
     async fn put_to_hooks<T>(
         &self,
         app: &App,
         thing: T,
-        asked: Asked<'_>,
+        asked: Put<'_>,
         read: impl FnOnce(Value, &T) -> Result<T, String>,
     ) -> Result<T> {
         if !self.caller.plugins.has_before_hooks(asked.action) {
@@ -229,7 +232,7 @@ impl Permit {
         }
     }
 
-    async fn review(&self, app: &App, asked: &Asked<'_>) -> Result<Reviewed> {
+    async fn review(&self, app: &App, asked: &Put<'_>) -> Result<Reviewed> {
         let request = &self.caller.request;
         let operation = Operation {
             id: request.id.clone(),
@@ -294,16 +297,16 @@ fn resource(target: &Target) -> String {
     whole
 }
 
-fn context(app: &App, caller: &Caller) -> Vec<Label> {
-    let label = |key: &str, value: &str| Label { key: key.to_owned(), value: value.to_owned() };
+fn context<'a>(app: &App, caller: &'a Caller) -> Vec<Fact<'a>> {
     let listen = if address::is_loopback(app.config.listen.ip()) { "loopback" } else { "network" };
-    let mut labels = vec![
-        label("listen", listen),
-        label("accounts", if app.login.is_some() { "single" } else { "none" }),
-        label("method", &caller.request.method),
+    let remote = caller.request.remote.as_deref();
+    let facts = [
+        ("listen", Some(listen)),
+        ("accounts", Some(if app.login.is_some() { "single" } else { "none" })),
+        ("method", Some(caller.request.method.as_str())),
+        ("remote", remote),
     ];
-    labels.extend(caller.request.remote.as_deref().map(|it| label("remote", it)));
-    labels
+    facts.into_iter().filter_map(|(key, value)| Some(Fact { key, value: value? })).collect()
 }
 
 #[cfg(test)]

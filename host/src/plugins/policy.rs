@@ -3,14 +3,14 @@
 
 use std::{sync::Arc, time::Instant};
 
-use wasmtime::component::ComponentExportIndex;
+use wasmtime::component::{ComponentExportIndex, ComponentType, Lower};
 
 use super::{
     bound::{Bound, Linked},
     failure::Failure,
     guest::{Guest, Life},
     meter::Function,
-    types::PluginError,
+    types::{PluginError, Principal, Target},
 };
 
 mod bindings {
@@ -30,6 +30,44 @@ mod bindings {
 pub use bindings::exports::chandlery::plugin::policy::{
     Decision, Effect, Obligation, Question, Reach,
 };
+
+/// A [`Question`] that owns nothing: all that it takes is there already, with the
+/// request.
+#[derive(Clone, Copy, ComponentType, Lower)]
+#[component(record)]
+pub struct Asked<'a> {
+    /// Who asks.
+    pub principal: &'a Principal,
+    /// What for.
+    pub action: &'a str,
+    /// What it is done to.
+    pub target: &'a Target,
+    /// How the request came.
+    pub context: &'a [Fact<'a>],
+}
+
+/// A label that owns nothing.
+#[derive(Clone, Copy, ComponentType, Lower)]
+#[component(record)]
+pub struct Fact<'a> {
+    /// Its name.
+    pub key: &'a str,
+    /// The text behind it.
+    pub value: &'a str,
+}
+
+impl Question {
+    /// What of it is no text of its own.
+    pub(super) fn facts(&self) -> Vec<Fact<'_>> {
+        self.context.iter().map(|it| Fact { key: &it.key, value: &it.value }).collect()
+    }
+
+    /// The same question, borrowed.
+    pub(super) fn asked<'a>(&'a self, context: &'a [Fact<'a>]) -> Asked<'a> {
+        let Question { principal, action, target, .. } = self;
+        Asked { principal, action, target, context }
+    }
+}
 
 /// A policy in force.
 pub(super) struct Policy {
@@ -91,7 +129,7 @@ impl Policy {
     }
 
     /// Asks. A policy that fails has not said yes.
-    pub(super) fn authorize(&self, question: &Question) -> Result<Decision, Failure> {
+    pub(super) fn authorize(&self, question: Asked<'_>) -> Result<Decision, Failure> {
         self.bound.inline(Function::Authorize, self.bound.limits.guest, |store| {
             let guest = self.pre.instance_pre().instantiate(&mut *store)?;
             let Called { configure, authorize } = &self.called;
@@ -100,7 +138,7 @@ impl Policy {
             let (configured,) = configure.call(&mut *store, (&self.bound.settings,))?;
             configured.map_err(|why| Failure::Settings(why).carried())?;
             let authorize = guest
-                .get_typed_func::<(&Question,), (Result<Decision, PluginError>,)>(
+                .get_typed_func::<(Asked<'_>,), (Result<Decision, PluginError>,)>(
                     &mut *store,
                     authorize,
                 )?;

@@ -9,7 +9,7 @@ use super::{
     failure::Failure,
     meter::Failed,
     notifying_hook::{Event, NotifyingHook, Outcome},
-    policy::{Decision, Effect, Kept, Policy, Question},
+    policy::{Asked, Decision, Effect, Kept, Policy, Question},
     renderer::{Job, Output, Renderer, Template},
     types::Diagnostic,
     validating_hook::{Denial, Looked, Operation, ValidatingHook},
@@ -96,7 +96,7 @@ impl PluginSet {
     /// Asks the policies, inline. Deny wins, then allow; nobody allows: denied. A
     /// policy that fails has not said yes: unless another denies, its failure is
     /// the answer.
-    pub fn authorize(&self, question: &Question) -> Result<Decided> {
+    pub fn decide(&self, question: Asked<'_>) -> Result<Decided> {
         let mut allowed: Option<Decided> = None;
         let mut failed = None;
         let mut passed = Vec::new();
@@ -114,7 +114,7 @@ impl PluginSet {
         if let Some((policy, failure)) = failed {
             return Err(failure.into_error(&policy.bound.name));
         }
-        let decided = allowed.unwrap_or_else(|| self.nobody_allows(&question.action));
+        let decided = allowed.unwrap_or_else(|| self.nobody_allows(question.action));
         Ok(Decided { passed, ..decided })
     }
 
@@ -128,10 +128,15 @@ impl PluginSet {
         Decided { allowed: false, reason: Some(reason), rules, digest, passed }
     }
 
+    /// The same with a question of its own. For tests and tools.
+    pub fn authorize(&self, question: &Question) -> Result<Decided> {
+        self.decide(question.asked(&question.facts()))
+    }
+
     /// Asks one policy. For tests and tools.
     pub fn ask(&self, policy: &str, question: &Question) -> Result<Decision> {
         let policy = self.policy(policy)?;
-        policy.authorize(question).map_err(|it| it.into_error(&policy.bound.name))
+        policy.authorize(question.asked(&question.facts())).map_err(|it| it.into_error(&policy.bound.name))
     }
 
     /// A guest of a policy that is kept between questions. For benchmarks.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Extension,
     body::Body,
-    extract::{Path, RawQuery, State},
+    extract::{Path, RawQuery, Request, State},
     http::{HeaderMap, StatusCode},
 };
 
@@ -49,13 +49,15 @@ pub(super) async fn version(
     Path((namespace, unit, version)): Path<(String, String, String)>,
     RawQuery(query): RawQuery,
     Extension(caller): Extension<Arc<Caller>>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Answer {
     const ACTION: &str = "inventory:version:read";
+    // As a `HeaderMap` it would be a copy.
+    let headers = request.headers();
     let place = UnitPlace::parse(&namespace, &unit)?;
     if lenient_parameter(query.as_deref(), "full").is_some_and(|it| !it.is_empty()) {
         let meant = permitted_release(&app, &caller, ACTION, &place, &version).await?;
-        return full(app, meant, place, &headers).await;
+        return full(app, meant, place, headers).await;
     }
     let query = VersionQuery::parse(&version);
     let (permit, version) = permitted_for(&app, &caller, ACTION, &place, query, &version).await?;
@@ -63,7 +65,7 @@ pub(super) async fn version(
     let (record, metadata) = kept;
     warn_of_yank(&caller, &place, &version, &record);
     let answer = async { Ok(json(metadata)) };
-    unless_known(&headers, &ETag::of_release(&record), answer).await
+    unless_known(headers, &ETag::of_release(&record), answer).await
 }
 
 /// The release that a path means, with leave to do something to it.
