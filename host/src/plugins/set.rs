@@ -136,7 +136,9 @@ impl PluginSet {
     /// Asks one policy. For tests and tools.
     pub fn ask(&self, policy: &str, question: &Question) -> Result<Decision> {
         let policy = self.policy(policy)?;
-        policy.authorize(question.asked(&question.facts())).map_err(|it| it.into_error(&policy.bound.name))
+        policy
+            .authorize(question.asked(&question.facts()))
+            .map_err(|it| it.into_error(&policy.bound.name))
     }
 
     /// A guest of a policy that is kept between questions. For benchmarks.
