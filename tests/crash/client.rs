@@ -59,13 +59,7 @@ impl Work {
         self.versions[number].registered = State::Acknowledged;
 
         self.versions[number].uploaded = State::Unknown;
-        let form = [
-            &b"--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.tgz\"\r\n\r\n"
-                [..],
-            &self.bytes(number),
-            b"\r\n--edge--\r\n",
-        ]
-        .concat();
+        let form = form(&self.bytes(number));
         let path = format!("{}/upload", self.path(number));
         let Some((status, body)) =
             post(address, &path, "multipart/form-data; boundary=edge", &form).await
@@ -136,6 +130,28 @@ impl Work {
         let name = format!("{} {number} ", self.client);
         name.bytes().cycle().take(size.max(name.len())).collect()
     }
+}
+
+/// Puts a unit of that name into the namespace `acme`, with these bytes as its only
+/// version.
+pub(crate) async fn put_unit(address: SocketAddr, name: &str, bytes: &[u8]) {
+    let json = format!(r#"{{"name":"{name}","version":"1.0"}}"#);
+    let register = "/api/v1/inventory/acme/register";
+    let registered = post(address, register, "application/json", json.as_bytes()).await;
+    assert_eq!(registered.expect("the server answers").0, 200);
+    let path = format!("/api/v1/inventory/acme/units/{name}/versions/v1.0/upload");
+    let uploaded = post(address, &path, "multipart/form-data; boundary=edge", &form(bytes)).await;
+    assert_eq!(uploaded.expect("the server answers").0, 200);
+}
+
+/// A form whose boundary is `edge`.
+fn form(bytes: &[u8]) -> Vec<u8> {
+    [
+        &b"--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.tgz\"\r\n\r\n"[..],
+        bytes,
+        b"\r\n--edge--\r\n",
+    ]
+    .concat()
 }
 
 pub(crate) async fn get(address: SocketAddr, path: &str) -> Whole {

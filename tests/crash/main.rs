@@ -4,9 +4,11 @@
 //! Whatever it acknowledged is there after each start, whatever it did not is there
 //! whole or not at all, and bytes that no release points at are gone a while later.
 //! `CHANDLERY_KILLS` says how often it is killed; 20 times where it says nothing, and 6
-//! in `releases`.
+//! or 3 in `releases`, where real processes take a tenth of it. In `full_disk` its disk
+//! is full instead.
 
 mod client;
+mod full_disk;
 mod releases;
 
 use std::{

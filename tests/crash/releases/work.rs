@@ -31,9 +31,22 @@ const FAILED: &str = "FAILED";
 /// The final states of all versions of a release, the first first.
 type Versions = Vec<String>;
 
+/// Where releases run.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Place {
+    /// On a platform that runs nothing.
+    DryRun,
+    /// As processes of this machine.
+    Local,
+}
+
+/// The applications that each version has.
+const APPS: [&str; 3] = ["db", "web", "job"];
+
 /// One release, and what was done to it.
 pub(super) struct Work {
     name: String,
+    place: Place,
     dice: Dice,
     /// What the release comes to, by all that was answered; where something was not
     /// answered, also what it comes to with that.
@@ -78,9 +91,10 @@ struct Request {
 }
 
 impl Work {
-    pub(super) fn new(client: usize, seed: u64) -> Work {
+    pub(super) fn new(client: usize, place: Place, seed: u64) -> Work {
         Work {
             name: format!("release{client}"),
+            place,
             dice: Dice(seed),
             possible: vec![Versions::new()],
             cancelled: None,
@@ -93,6 +107,21 @@ impl Work {
     /// How many answers said that it was done.
     pub(super) fn answered(&self) -> usize {
         self.counts.answered
+    }
+
+    /// The applications that run, each with its release's name.
+    pub(super) fn running_apps(&self) -> Vec<(String, String)> {
+        let apps = APPS.iter().filter(|_| self.running().is_some());
+        apps.map(|app| (self.name.clone(), (*app).to_owned())).collect()
+    }
+
+    /// Deletes what runs.
+    pub(super) async fn end(&mut self, address: SocketAddr) {
+        if let Some(running) = self.running() {
+            let request = self.delete(running);
+            let status = self.ask(address, request).await.expect("the server answers");
+            assert_eq!(status, 200, "`{}`: {}", self.name, self.last);
+        }
     }
 
     /// Does one thing, and now and then cancels it; says whether the server is still there.
@@ -142,7 +171,7 @@ impl Work {
     fn some_request(&mut self) -> Request {
         let told = match self.dice.below(6) {
             0 => Told::NeverHealthy,
-            1 => Told::NotToStart,
+            1 if self.place == Place::DryRun => Told::NotToStart,
             _ => Told::Healthy,
         };
         let chosen = self.dice.below(10);
@@ -203,15 +232,24 @@ impl Work {
     /// Three applications: one is as it always was, one is new, and one is as it is told.
     fn apps(&mut self, told: Told) -> [Value; 3] {
         self.number += 1;
+        let is_never_healthy = told == Told::NeverHealthy;
         let soon = self.dice.below(200);
         let told = match told {
+            _ if self.place == Place::Local => json!({}),
             Told::Healthy => json!({ "deployed-after": soon }),
             Told::NeverHealthy => json!({ "deployed-after": "never" }),
             Told::NotToStart => json!({ "deploy.fails": "permanent", "deploy.message": FAILURE }),
         };
-        let mut apps = [app("db", json!({})), app("web", json!({})), app("job", told)];
+        let mut apps = [app(APPS[0], json!({})), app(APPS[1], json!({})), app(APPS[2], told)];
         for changed in &mut apps[1..] {
             changed["version"] = self.number.to_string().into();
+        }
+        if self.place == Place::Local {
+            apps.iter_mut().for_each(|it| make_local(it));
+            if is_never_healthy {
+                // It never listens at the port that it is given.
+                apps[2]["applicationProperties"]["server.port"] = "0".into();
+            }
         }
         apps
     }
@@ -355,6 +393,14 @@ impl Work {
         }
         found.iter().map(|it| it["status"].as_str().expect("it has a status").to_owned()).collect()
     }
+}
+
+/// Makes a process of an application: its version is a property of it then, since there
+/// is one program only.
+fn make_local(app: &mut Value) {
+    let version = std::mem::replace(&mut app["version"], "1.0".into());
+    app["resource"] = "inventory://acme/runs".into();
+    app["applicationProperties"] = json!({ "server.port": "-1", "number": version });
 }
 
 impl Display for Work {

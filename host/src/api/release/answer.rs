@@ -134,6 +134,10 @@ impl Failure {
     }
 }
 
+/// What a caller is told whose request met a disk that is full or fails.
+const STORE_FAILED: &str = "The store failed. Whatever was begun is brought to its end by itself \
+                            once the disk works again; the server's log says what is wrong.";
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         let message = error.to_string();
@@ -171,8 +175,11 @@ impl From<Error> for Failure {
             }
             Error::Store { .. } | Error::Internal(_) => {
                 tracing::error!(error = %chain(&error), "a request failed");
-                let status = StatusCode::INTERNAL_SERVER_ERROR;
-                Failure::new(status, class::ILLEGAL_STATE, "Internal server error")
+                let said = match error {
+                    Error::Store { .. } => STORE_FAILED,
+                    _ => "Internal server error",
+                };
+                Failure::new(StatusCode::INTERNAL_SERVER_ERROR, class::ILLEGAL_STATE, said)
             }
         }
     }
@@ -268,6 +275,8 @@ mod tests {
             (failure.status.as_u16(), failure.message.as_str()),
             (500, "Internal server error")
         );
+        let failure = Failure::from(Error::store("opening `/secret/path`", "no space"));
+        assert_eq!((failure.status.as_u16(), failure.message.as_str()), (500, STORE_FAILED));
     }
 
     #[test]
