@@ -77,6 +77,13 @@ struct Subject {
     run: u64,
 }
 
+/// A read: its name, how often it is put in a round, and its path for the n-th time.
+struct Question {
+    name: &'static str,
+    times: usize,
+    path: fn(&Subject, usize) -> String,
+}
+
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async { tokio::spawn(run()).await.expect("no panic") });
@@ -112,13 +119,21 @@ async fn starts(subjects: &mut [Subject]) {
 
 /// Reads and plans, put to the servers in turns.
 async fn questions(subjects: &[Subject]) {
-    let questions: [(&str, usize, fn(&Subject, usize) -> String, &str); 4] = [
-        ("status", 400, |it, n| format!("/api/release/status/{}", it.some_release(n)), ""),
-        ("page of 20 releases", 100, |it, n| it.page(n, 20), ""),
-        ("page of 1,000 releases", 10, |it, n| it.page(n, 1000), ""),
-        ("list of all releases", 1, |_, _| "/api/release/list".to_owned(), ""),
+    let questions = [
+        Question {
+            name: "status",
+            times: 400,
+            path: |it, n| format!("/api/release/status/{}", it.some_release(n)),
+        },
+        Question { name: "page of 20 releases", times: 100, path: |it, n| it.page(n, 20) },
+        Question { name: "page of 1,000 releases", times: 10, path: |it, n| it.page(n, 1000) },
+        Question {
+            name: "list of all releases",
+            times: 1,
+            path: |_, _| "/api/release/list".to_owned(),
+        },
     ];
-    for (name, times, path, aim) in questions {
+    for Question { name, times, path } in questions {
         let mut taken: Vec<Vec<Duration>> = subjects.iter().map(|_| Vec::new()).collect();
         for round in 0..ROUNDS {
             for (subject, taken) in subjects.iter().zip(&mut taken) {
@@ -132,7 +147,7 @@ async fn questions(subjects: &[Subject]) {
                 }
             }
         }
-        print(name, taken, aim);
+        print(name, taken, "");
     }
     plans(subjects).await;
 }
