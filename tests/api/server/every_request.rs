@@ -30,7 +30,7 @@ async fn every_answer_carries_the_requests_id() {
 #[tokio::test]
 async fn an_unknown_route_is_said_in_the_words_of_its_family() {
     let host = Host::with(Vec::new()).await;
-    for path in ["/nowhere", "/api/v1/inventory/acme", "/api/v1/plugins", "/health/", "/ready/"] {
+    for path in ["/nowhere", "/api/v1/inventory/acme", "/api/v1/nowhere", "/health/", "/ready/"] {
         let answer = host.get(path).await.expect(404);
         assert_eq!(answer.text(), "404 page not found\n", "{path}");
         assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
