@@ -154,7 +154,8 @@ impl Client {
         if !is_accepted {
             let message = said.body["message"].as_str().expect("it says what is wrong");
             // Or, where it was a process that found no room, that.
-            let is_clear = message.starts_with("The store failed. ") || message.contains("space");
+            let message = message.to_lowercase();
+            let is_clear = message.contains("the store failed") || message.contains("space");
             assert!(is_clear, "{} {message}", said.status);
         }
 
@@ -230,7 +231,19 @@ impl Client {
         }
     }
 
+    /// Sends a request. A look that comes while the store is opened again looks again.
     async fn send(&self, method: &str, path: &str, body: &Value) -> Said {
+        let started = Instant::now();
+        loop {
+            let said = self.send_once(method, path, body).await;
+            if method != "GET" || said.status < 500 || started.elapsed() > PATIENCE {
+                return said;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn send_once(&self, method: &str, path: &str, body: &Value) -> Said {
         let answer = match method {
             "GET" => get(self.address, path).await,
             "DELETE" => delete(self.address, path).await,
