@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, Semaphore};
 
 use crate::{
     blobs::Blobs,
@@ -60,6 +60,8 @@ pub struct App {
     pub engine: Engine,
     /// What changes, for those who watch.
     pub events: Events,
+    /// Room for those who follow logs.
+    pub log_followers: Arc<Semaphore>,
     /// Tells the work that deletes large namespaces that there is one.
     pub deletions: Arc<Notify>,
     /// Downloads that are being counted.
@@ -100,6 +102,9 @@ pub async fn start_with(mut config: Config, bindings: Vec<Binding>) -> Result<Ar
     let tasks = Tasks::default();
     let app = Arc::new(App {
         events: Events::start(store.clone(), config.events.clone(), &tasks),
+        log_followers: Arc::new(Semaphore::new(
+            config.releases.log_followers_max.min(Semaphore::MAX_PERMITS),
+        )),
         config: Arc::new(config),
         login,
         deletions: Arc::default(),

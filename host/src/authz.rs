@@ -123,6 +123,22 @@ pub async fn authorize(
     Err(error)
 }
 
+/// Asks again what was allowed before, of the policies that are in force now.
+pub async fn is_still_allowed(app: &App, permit: &Permit) -> Result<bool> {
+    let caller = Arc::new(Caller {
+        principal: permit.caller.principal.clone(),
+        token: permit.caller.token.clone(),
+        request: permit.caller.request.clone(),
+        plugins: app.plugins.set(),
+        warnings: Warnings::default(),
+    });
+    match authorize(app, &caller, permit.action, permit.target.clone()).await {
+        Ok(_) => Ok(true),
+        Err(Error::Denied(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// The target that a release is, or a version of one.
 pub(crate) fn release_target(name: &str, version: Option<u32>) -> Target {
     Target {

@@ -6,8 +6,8 @@
 pub use crate::{
     bindings::{
         deployer::exports::chandlery::plugin::deployer::{
-            App, AppStatus, Artifact, Features, Guest as Deployer, Handle, Instance, LogPage,
-            Placement, Scope, State,
+            App, AppStatus, Artifact, Features, Guest as Deployer, Handle, Instance, LogLines,
+            LogPage, LogPlace, LogText, LogWant, Placement, Scope, State,
         },
         lifecycle::exports::chandlery::plugin::lifecycle::Guest as Lifecycle,
     },

@@ -152,8 +152,8 @@ pub mod process {
     //! Processes that the host runs. Needs the grant `process`; deployers only.
 
     pub use crate::bindings::host::chandlery::host::process::{
-        Output, Phase, Port, PortRequest, ProcessError, Spec, State, forget, start, status, stop,
-        tail,
+        Output, Phase, Piece, Port, PortRequest, ProcessError, Spec, StartAt, State, forget,
+        read_lines, start, status, stop, tail,
     };
 }
 

@@ -211,6 +211,14 @@ impl Host {
         EventStream::of(self.api.answer(request).await)
     }
 
+    /// The same for an answer of that type.
+    pub async fn stream_as(&self, path: &str, accept: &str) -> EventStream {
+        let mut request = request(Method::GET, path, Body::empty());
+        let accept = accept.parse().expect("a type is a header's value");
+        request.headers_mut().insert(header::ACCEPT, accept);
+        EventStream::of(self.api.answer(request).await)
+    }
+
     /// What answers, to be served over a socket.
     pub fn api(&self) -> Api {
         self.api.clone()

@@ -89,6 +89,20 @@ impl EventStream {
         }
     }
 
+    /// The next line of a stream that is plain text; none when it has ended.
+    pub async fn line(&mut self) -> Option<String> {
+        loop {
+            if let Some((line, rest)) = self.text.split_once('\n') {
+                let line = line.to_owned();
+                self.text = rest.to_owned();
+                return Some(line);
+            }
+            let piece = timeout(PATIENCE, self.body.next()).await.expect("something comes");
+            let piece = piece?.expect("the stream does not break");
+            self.text.push_str(std::str::from_utf8(&piece).expect("it is UTF-8"));
+        }
+    }
+
     /// An answer that has an end after all.
     pub async fn answer(mut self) -> Answer {
         let mut bytes = Vec::new();

@@ -11,8 +11,13 @@ use axum::{
 use super::{release::failure, v1::problem};
 
 /// Where our own endpoints lie.
-const OWN: [&str; 4] =
-    ["/api/v1/releases", "/api/v1/events", "/api/v1/plugins", "/api/v1/bindings"];
+const OWN: [&str; 5] = [
+    "/api/v1/releases",
+    "/api/v1/events",
+    "/api/v1/plugins",
+    "/api/v1/bindings",
+    "/api/v1/repositories",
+];
 
 /// An API with words of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +150,13 @@ mod tests {
         for path in ["/api/v1/releases", "/api/v1/releases/a/plan", "/api/v1/events"] {
             assert_eq!(Family::of(path), Family::Own, "{path}");
         }
-        for path in ["/api/v1/plugins", "/api/v1/plugins/a/1.0.0", "/api/v1/bindings/a"] {
+        for path in [
+            "/api/v1/plugins",
+            "/api/v1/plugins/a/1.0.0",
+            "/api/v1/bindings/a",
+            "/api/v1/repositories",
+            "/api/v1/repositories/local/index.yml",
+        ] {
             assert_eq!(Family::of(path), Family::Own, "{path}");
         }
         for path in [

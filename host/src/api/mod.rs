@@ -13,7 +13,6 @@ mod metrics;
 mod openapi;
 mod path;
 mod release;
-mod repositories;
 mod router;
 mod routes;
 mod serve;

@@ -8,6 +8,7 @@
 
 mod folder;
 mod launch;
+mod lines;
 mod os;
 mod outputs;
 mod ports;
@@ -23,11 +24,16 @@ use super::faked::Faked;
 use crate::{
     blobs::Blobs,
     error::Result,
-    plugins::types::{ProcessError, ProcessOutput, ProcessSpec, ProcessState},
+    plugins::types::{
+        ProcessError, ProcessOutput, ProcessPiece, ProcessSpec, ProcessStart, ProcessState,
+    },
     store::{Store, processes::Process},
 };
 
-use self::supervisor::Supervisor;
+use self::{
+    lines::{From, Wanted},
+    supervisor::Supervisor,
+};
 
 /// Which processes a binding may run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -148,6 +154,31 @@ impl Processes {
         let process = self.supervisor.find(&key(binding, name)).and_then(|it| it.record());
         let process = process.ok_or(ProcessError::NotFound)?;
         folder::tail(process.output(output), max_bytes).await.map_err(ProcessError::Failed)
+    }
+
+    /// Reads on in an output, whole lines at a time; the last one of a process that has
+    /// ended needs no end.
+    pub async fn lines(
+        &self,
+        binding: &str,
+        name: &str,
+        output: ProcessOutput,
+        from: ProcessStart,
+        max_bytes: u32,
+        unfinished: bool,
+    ) -> Result<ProcessPiece, ProcessError> {
+        let process = self.supervisor.find(&key(binding, name)).and_then(|it| it.record());
+        let process = process.ok_or(ProcessError::NotFound)?;
+        let wanted = Wanted {
+            from: match from {
+                ProcessStart::Oldest => From::Oldest,
+                ProcessStart::Newest => From::Newest,
+                ProcessStart::Behind(place) => From::Behind(place),
+            },
+            bytes_max: max_bytes.into(),
+            unfinished: unfinished || !process.is_live(),
+        };
+        folder::lines(process.output(output), wanted).await.map_err(ProcessError::Failed)
     }
 
     /// The loopback ports of a binding's processes.

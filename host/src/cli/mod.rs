@@ -116,11 +116,13 @@ fn serve(settings: &Settings) -> Result<()> {
     outcome
 }
 
-async fn run(config: Config) -> Result<()> {
+async fn run(mut config: Config) -> Result<()> {
     let stop = stop_signal()?;
     let server = Server::bind(&config).await?;
-    let app = app::start(config).await?;
     let address = server.address();
+    // What the parts say of where the server is must be so with port 0, too.
+    config.listen = address;
+    let app = app::start(config).await?;
     say(&format!("listening on http://{address}"));
     say(&format!("try it: curl http://{address}/api/v1/inventory/"));
 

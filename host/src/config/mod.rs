@@ -192,6 +192,8 @@ pub struct Releases {
     /// What becomes of them in a rollback: `replaced`, so that exactly what was there
     /// comes back, or `added` under those that come back.
     pub rollback_values: CarriedValues,
+    /// Followers of logs at once.
+    pub log_followers_max: usize,
 }
 
 /// What becomes of the values of the version before.
@@ -323,6 +325,7 @@ impl Default for Releases {
             health_timeout_ms: 300_000,
             upgrade_values: CarriedValues::Added,
             rollback_values: CarriedValues::Replaced,
+            log_followers_max: 64,
         }
     }
 }

@@ -30,6 +30,34 @@ use crate::{
     tasks::Tasks,
 };
 
+/// What is done to things and changes them: what there are events of.
+pub const ACTIONS: [&str; 24] = [
+    "binding:write",
+    "inventory:namespace:create",
+    "inventory:namespace:delete",
+    "inventory:namespace:import",
+    "inventory:namespace:update",
+    "inventory:tag:delete",
+    "inventory:tag:set",
+    "inventory:unit:update",
+    "inventory:version:register",
+    "inventory:version:upload",
+    "inventory:version:yank",
+    "package:delete",
+    "package:upload",
+    "plugin:add",
+    "plugin:delete",
+    "release:actuate",
+    "release:cancel",
+    "release:delete",
+    "release:install",
+    "release:rollback",
+    "release:scale",
+    "release:upgrade",
+    "repository:refresh",
+    "server:wipe",
+];
+
 /// What a watcher who finds no room is told to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -60,6 +88,16 @@ impl Events {
     /// Ends all watches, now and to come: the server is stopping.
     pub fn end(&self) {
         self.ending.cancel();
+    }
+
+    /// Ends when all watches do.
+    pub(crate) fn ending(&self) -> &CancellationToken {
+        &self.ending
+    }
+
+    /// How often one who hears nothing hears that.
+    pub(crate) fn heartbeat(&self) -> Duration {
+        Duration::from_millis(self.settings.heartbeat_ms)
     }
 
     /// The first event that can still be told, and the last that there is.

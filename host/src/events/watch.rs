@@ -1,6 +1,6 @@
 //! One who watches: what they want to hear, and how far they are.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
@@ -8,13 +8,14 @@ use tokio::{
 };
 
 use super::{
+    ACTIONS,
     event::{Event, Told},
     gone,
 };
 use crate::{
     app::App,
-    authz::{self, Caller, Permit, Warnings},
-    error::{Error, Result},
+    authz::{self, Permit},
+    error::Result,
     store::audit,
 };
 
@@ -68,6 +69,12 @@ pub(super) struct Place {
 }
 
 impl Filter {
+    /// The first of the wanted actions that nothing is ever called.
+    pub fn unknown_action(&self) -> Option<&str> {
+        let is_known = |it: &&String| ACTIONS.iter().any(|action| covers(it, action));
+        self.actions.iter().find(|it| !is_known(it)).map(String::as_str)
+    }
+
     /// Whether an event is wanted.
     pub fn wants(&self, event: &Told) -> bool {
         let any = |all: &[String], fits: &dyn Fn(&str) -> bool| {
@@ -101,7 +108,7 @@ impl Watch {
     /// Waits for what comes next. [`Error::Gone`] where that is told no more: the
     /// watcher was too far behind.
     pub async fn next(&mut self) -> Result<Next> {
-        let heartbeat = Duration::from_millis(self.app.events.settings.heartbeat_ms);
+        let heartbeat = self.app.events.heartbeat();
         loop {
             if self.app.events.ending.is_cancelled() {
                 return Ok(Next::End("the server is stopping"));
@@ -175,18 +182,8 @@ impl Watch {
     async fn is_allowed(&mut self) -> Result<bool> {
         self.asked = Instant::now();
         for permit in &self.permits {
-            let caller = Arc::new(Caller {
-                principal: permit.caller.principal.clone(),
-                token: permit.caller.token.clone(),
-                request: permit.caller.request.clone(),
-                plugins: self.app.plugins.set(),
-                warnings: Warnings::default(),
-            });
-            let asked = authz::authorize(&self.app, &caller, permit.action, permit.target.clone());
-            match asked.await {
-                Ok(_) => {}
-                Err(Error::Denied(_)) => return Ok(false),
-                Err(error) => return Err(error),
+            if !authz::is_still_allowed(&self.app, permit).await? {
+                return Ok(false);
             }
         }
         Ok(true)
@@ -218,5 +215,18 @@ mod tests {
         assert!(!wants(&["release:"], &[], &[]));
         assert!(!wants(&[], &["acm"], &[]));
         assert!(!wants(&[], &["acme"], &["we"]));
+    }
+
+    #[test]
+    fn an_action_that_is_misspelt_is_found() {
+        let unknown = |actions: &[&str]| {
+            let actions = actions.iter().map(|it| (*it).to_owned()).collect();
+            Filter { actions, ..Filter::default() }.unknown_action().map(str::to_owned)
+        };
+        assert_eq!(unknown(&[]), None);
+        assert_eq!(unknown(&["*", "release:*", "inventory:version:*", "release:install"]), None);
+        for bad in ["", "release", "relase:*", "release:instal", "Release:*", "*:install"] {
+            assert_eq!(unknown(&["release:*", bad]).as_deref(), Some(bad), "{bad}");
+        }
     }
 }

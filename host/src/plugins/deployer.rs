@@ -40,12 +40,15 @@ mod bindings {
     });
 }
 pub use bindings::exports::chandlery::plugin::deployer::{
-    App, AppStatus, Artifact, Features, Instance, LogPage, Placement, Scope, State,
+    App, AppStatus, Artifact, Features, Instance, LogLines, LogPage, LogPlace, LogText, LogWant,
+    Placement, Scope, State,
 };
 
 /// Instances and findings in an answer, at most; the rest is cut.
 const INSTANCES_MAX: usize = 1_000;
 const FINDINGS_MAX: usize = 1_000;
+/// Bytes of each part of a place in a log.
+const PLACE_BYTES_MAX: usize = 256;
 const DESCRIPTION_CHARS_MAX: usize = 2_000;
 // A stop that needs as long as it was given must still be able to say so.
 const AFTER_STOP: Duration = Duration::from_secs(5);
@@ -190,6 +193,27 @@ impl Deployer {
         .await
     }
 
+    /// Reads on in a log.
+    pub async fn read_log(
+        &self,
+        scope: &Scope,
+        handle: &str,
+        mut want: LogWant,
+    ) -> Result<Said<LogLines>> {
+        let limit = self.bound.limits.transfer_bytes as u32 / 2;
+        want.limit_bytes = want.limit_bytes.min(limit);
+        let handle = handle.to_owned();
+        self.call(Function::ReadLog, self.bound.limits.wall, |mut store| async move {
+            let guest = self.guest(&mut store).await?;
+            let deployer = guest.chandlery_plugin_deployer();
+            match deployer.call_read_log(&mut store, scope, &handle, &want).await? {
+                Ok(lines) => Ok(Ok(checked_lines(lines).map_err(Failure::carried)?)),
+                Err(own) => Ok(Err(own)),
+            }
+        })
+        .await
+    }
+
     /// Sends a request to something that it runs, on behalf of a client: where its own
     /// grant lets it reach, and nowhere else. Its secrets are not the client's to name.
     pub async fn send(
@@ -261,6 +285,17 @@ fn checked_placement(mut placement: Placement) -> std::result::Result<Placement,
     }
     placement.status = bounded(placement.status);
     Ok(placement)
+}
+
+/// Places are handed out to clients, so they are small.
+fn checked_lines(lines: LogLines) -> std::result::Result<LogLines, Failure> {
+    let sizes = |it: &LogPlace| [&it.instance, &it.output, &it.position].map(String::len);
+    match lines.texts.iter().flat_map(|it| sizes(&it.place)).max() {
+        Some(bytes) if bytes > PLACE_BYTES_MAX => Err(Failure::Answer(format!(
+            "a place in its log has {bytes} bytes (the limit is {PLACE_BYTES_MAX})"
+        ))),
+        _ => Ok(lines),
+    }
 }
 
 fn bounded(mut status: AppStatus) -> AppStatus {

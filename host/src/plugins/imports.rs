@@ -312,4 +312,24 @@ impl process::Host for Guest {
         self.resume();
         Ok(answer)
     }
+
+    async fn read_lines(
+        &mut self,
+        name: String,
+        output: process::Output,
+        start: process::StartAt,
+        max_bytes: u32,
+        unfinished: bool,
+    ) -> wasmtime::Result<Result<process::Piece, process::ProcessError>> {
+        self.host_call()?;
+        if let Err(denied) = self.process_grant() {
+            return Ok(Err(denied));
+        }
+        let max_bytes = max_bytes.min(self.bound.limits.transfer_bytes as u32);
+        self.pause();
+        let (binding, processes) = (&self.bound.name, &self.bound.services.processes);
+        let answer = processes.lines(binding, &name, output, start, max_bytes, unfinished).await;
+        self.resume();
+        Ok(answer)
+    }
 }

@@ -46,9 +46,10 @@ pub(super) enum Function {
     Scale,
     Status,
     Logs,
+    ReadLog,
 }
 
-const FUNCTIONS: [(Function, &str); 13] = [
+const FUNCTIONS: [(Function, &str); 14] = [
     (Function::Check, "check-settings"),
     (Function::Authorize, "authorize"),
     (Function::Render, "render"),
@@ -62,6 +63,7 @@ const FUNCTIONS: [(Function, &str); 13] = [
     (Function::Scale, "scale"),
     (Function::Status, "status"),
     (Function::Logs, "logs"),
+    (Function::ReadLog, "read-log"),
 ];
 
 /// The handles of one binding.

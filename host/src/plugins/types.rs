@@ -6,8 +6,9 @@ pub use super::bindings::chandlery::{
         http::{HttpError, Request as HttpRequest, Response as HttpResponse},
         log::Level as LogLevel,
         process::{
-            Output as ProcessOutput, Phase as ProcessPhase, Port, PortRequest, ProcessError,
-            Spec as ProcessSpec, State as ProcessState,
+            Output as ProcessOutput, Phase as ProcessPhase, Piece as ProcessPiece, Port,
+            PortRequest, ProcessError, Spec as ProcessSpec, StartAt as ProcessStart,
+            State as ProcessState,
         },
         secrets::SecretError,
     },

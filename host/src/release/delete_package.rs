@@ -12,6 +12,7 @@ use crate::{
     error::{Error, Result},
     store::{
         Change, View,
+        operations::{self, Kind, Operation, Phase},
         outbox::{self, Announcement},
         packages::{self, PackageRow},
         releases,
@@ -83,6 +84,7 @@ fn deletable(
     if rows.is_empty() {
         return Err(Error::Conflict(format!("Can not find a package named '{name}'")));
     }
+    let underway = underway(view)?;
     let mut in_use = Vec::new();
     for row in &rows {
         let repository = row.repository();
@@ -92,7 +94,13 @@ fn deletable(
                 "Can not delete package [{name}], associated repository [{repository}] is remote."
             )));
         }
-        let active = active(view, row, exempt)?;
+        let mut active = active(view, row, exempt)?;
+        let makes_use = |it: &&(String, String)| row.is_here() && it.1 == row.blob_sha256;
+        for (release, _) in underway.iter().filter(makes_use) {
+            if !active.contains(release) {
+                active.push(release.clone());
+            }
+        }
         if !active.is_empty() {
             in_use.push(format!(
                 "Can not delete Package Metadata [{name}:{}] in Repository [{repository}]. Not \
@@ -105,6 +113,24 @@ fn deletable(
     match in_use.is_empty() {
         true => Ok(rows),
         false => Err(Error::Undeletable(in_use.join(","))),
+    }
+}
+
+/// The releases that are being made, each with the digest of the zip that it is made of:
+/// there may be no version of them yet.
+fn underway(view: &(impl View + ?Sized)) -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    let mut after = String::new();
+    loop {
+        let open = operations::open(view, &after, BATCH)?;
+        let Some(last) = open.last() else { return Ok(found) };
+        after = last.release.clone();
+        let makes = |it: &Operation| {
+            matches!(it.kind, Kind::Install | Kind::Upgrade | Kind::Rollback)
+                && matches!(it.phase, Phase::Doing | Phase::Waiting)
+        };
+        let making = open.into_iter().filter(makes);
+        found.extend(making.map(|it| (it.release, it.provenance.package_sha256)));
     }
 }
 

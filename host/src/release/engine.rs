@@ -36,7 +36,7 @@ use crate::{
 mod refresh;
 mod signals;
 
-use signals::Signals;
+use signals::{Lines, Signals};
 
 /// How often open operations and young releases are looked at.
 const TICK: Duration = Duration::from_secs(5);
@@ -73,6 +73,7 @@ pub struct Engine {
     /// Young releases, and when they were made.
     young: Mutex<BTreeMap<(String, u32), u64>>,
     signals: Signals,
+    lines: Lines,
     stopping: CancellationToken,
 }
 
@@ -92,6 +93,7 @@ impl Default for Engine {
             resting: Mutex::default(),
             young: Mutex::default(),
             signals: Signals::default(),
+            lines: Lines::default(),
             stopping: CancellationToken::new(),
         }
     }

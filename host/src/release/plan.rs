@@ -123,6 +123,8 @@ pub struct RunningApp {
     pub name: String,
     /// Its state.
     pub state: String,
+    /// How many instances there are.
+    pub instances: usize,
 }
 
 impl Action {
@@ -222,19 +224,24 @@ impl Order {
 }
 
 /// What an order does to the release of that name: what it says, or what the release
-/// needs. Refuses an order that makes no sense.
-pub async fn action_of(app: &App, name: &str, order: &Order) -> Result<Action> {
-    let action = match order.action {
-        Some(action) => action,
-        None => {
-            let name = name.to_owned();
-            let deployed = app.store.read(move |view| releases::newest_deployed(view, &name));
-            match deployed.await? {
-                Some(_) => Action::Upgrade,
-                None => Action::Install,
-            }
-        }
+/// needs. Refuses an order that makes no sense, and, where it `was_planned`, one that
+/// made sense for the release as it was then.
+pub async fn action_of(app: &App, name: &str, order: &Order, was_planned: bool) -> Result<Action> {
+    let wanted = name.to_owned();
+    let deployed = app.store.read(move |view| releases::newest_deployed(view, &wanted)).await?;
+    let needed = if deployed.is_some() { Action::Upgrade } else { Action::Install };
+    let action = order.action.unwrap_or(needed);
+    let other = if needed == Action::Upgrade { Action::Install } else { Action::Upgrade };
+    let has_moved = match order.action {
+        None => order.check(action).is_err() && order.check(other).is_ok(),
+        Some(_) => action == Action::Install && needed == Action::Upgrade,
     };
+    if was_planned && has_moved {
+        let is = if deployed.is_some() { "is deployed" } else { "is not deployed any more" };
+        return Err(Error::Outdated(format!(
+            "this is not what was planned any more: `{name}` {is}; plan again and look at it"
+        )));
+    }
     order.check(action)?;
     Ok(action)
 }
@@ -311,6 +318,8 @@ fn index(
         release.version,
         release.platform_name,
         existing.map(|it| (it.release.version, it.status(), &it.provenance.operation_id)),
+        // Another one as soon as an application is scaled.
+        existing.map(|it| it.apps.iter().map(|it| &it.handle).collect::<Vec<_>>()),
         provenance.package_sha256,
         provenance.manifest_sha256,
         provenance.renderer_sha256,
@@ -381,6 +390,7 @@ async fn running(app: &App, permit: &Permit, row: &ReleaseRow) -> Option<Vec<Run
     let apps = row.apps.iter().zip(now).map(|(app, now)| RunningApp {
         name: app.name.clone(),
         state: status::word(now.state).to_owned(),
+        instances: now.instances.len(),
     });
     Some(apps.collect())
 }

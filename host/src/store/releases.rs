@@ -133,6 +133,14 @@ pub fn numbers(view: &(impl View + ?Sized), name: &str, version: u32) -> Result<
     view::find(view, RELEASES_NUMBERED, &row_key(name, version))
 }
 
+/// The keys and numbers of the newest versions of a name, as they are kept: others as
+/// soon as one of them is written.
+pub fn newest_numbered(view: &(impl View + ?Sized), name: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let (from, to) = prefix(&[name]);
+    let rows = view.range(RELEASES_NUMBERED, &from, &to, Take { reverse: true, limit: 8 })?;
+    Ok(rows.into_iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect())
+}
+
 /// How many releases there are, of whatever status.
 pub fn count(view: &(impl View + ?Sized)) -> Result<u64> {
     RELEASE_IDS.count(view)

@@ -13,8 +13,8 @@ use std::sync::OnceLock;
 use chandlery_sdk::{
     clock,
     deployer::{
-        self, App, AppStatus, Deployer, Diagnostic, Features, Lifecycle, LogPage, Placement,
-        PluginError, Scope, State,
+        self, App, AppStatus, Deployer, Diagnostic, Features, Lifecycle, LogLines, LogPage,
+        LogPlace, LogText, LogWant, Placement, PluginError, Scope, State,
     },
 };
 
@@ -82,6 +82,10 @@ impl Deployer for DryRun {
     ) -> Result<LogPage, PluginError> {
         let wanted = Wanted { instance, cursor, limit_bytes };
         logs(own(), &scope, &handle, &wanted, clock::now())
+    }
+
+    fn read_log(scope: Scope, handle: String, want: LogWant) -> Result<LogLines, PluginError> {
+        read_log(own(), &scope, &handle, &want, clock::now())
     }
 }
 
@@ -180,6 +184,42 @@ fn logs(
     let end = (from..=limit).rev().find(|it| text.is_char_boundary(*it)).unwrap_or(from);
     let next = (end > from && end < text.len()).then(|| end.to_string());
     Ok(LogPage { text: text[from..end].to_owned(), next })
+}
+
+/// An instance has said all that it says when it is started.
+fn read_log(
+    own: &Told,
+    scope: &Scope,
+    handle: &str,
+    want: &LogWant,
+    now: u64,
+) -> Result<LogLines, PluginError> {
+    let handle = Handle::read(handle)?;
+    let program = program(own, scope, &handle.told)?;
+    program.failure(Call::Logs, handle.since(), now)?;
+    let mut left = want.limit_bytes as usize;
+    let mut lines = LogLines { texts: Vec::new(), more: false };
+    for (instance, all) in state::said(&handle, &program, want.instance.as_deref(), now) {
+        let read = want.read.iter().find(|it| it.instance == instance);
+        let from = match read.map(|it| it.position.parse::<usize>()) {
+            None => 0,
+            // It has been told to say something else since.
+            Some(Ok(from)) if !all.is_char_boundary(from) => 0,
+            Some(Ok(from)) => from,
+            Some(Err(_)) => {
+                let message = "the position is not one of this log";
+                return Err(PluginError::permanent("position", message));
+            }
+        };
+        let limit = from.saturating_add(left).min(all.len());
+        let to = (from..=limit).rev().find(|it| all.is_char_boundary(*it)).unwrap_or(from);
+        left -= to - from;
+        lines.more |= to < all.len();
+        let (output, position) = ("stdout".to_owned(), to.to_string());
+        let place = LogPlace { instance, output, position };
+        lines.texts.push(LogText { place, text: all[from..to].to_owned(), gap: false });
+    }
+    Ok(lines)
 }
 
 fn program(own: &Told, scope: &Scope, app: &Told) -> Result<Program, PluginError> {

@@ -72,19 +72,31 @@ fn attributes(handle: &Handle, program: &Program, index: usize, started: u64) ->
 
 /// The log of an instance, or of all.
 pub(crate) fn log(handle: &Handle, program: &Program, instance: Option<&str>, now: u64) -> String {
-    let mut text = String::new();
+    let said = said(handle, program, instance, now);
+    said.into_iter().map(|(_, text)| format!("stdout:\n{text}")).collect()
+}
+
+/// What each instance says, or the one of that id: its id, and the text.
+pub(crate) fn said(
+    handle: &Handle,
+    program: &Program,
+    instance: Option<&str>,
+    now: u64,
+) -> Vec<(String, String)> {
+    let mut said = Vec::new();
     for (index, started) in handle.started.iter().enumerate() {
         let id = handle.id(index);
         if instance.is_some_and(|it| it != id) || state(program, index, *started, now).is_none() {
             continue;
         }
-        text += &match &program.log {
-            Some(log) => format!("stdout:\n{log}\n"),
+        let text = match &program.log {
+            Some(log) => format!("{log}\n"),
             None => format!(
-                "stdout:\n{started} would have started {id}, which is {} of {}\n",
+                "{started} would have started {id}, which is {} of {}\n",
                 handle.definition_name, handle.resource
             ),
         };
+        said.push((id, text));
     }
-    text
+    said
 }

@@ -195,3 +195,28 @@ fn a_log_is_read_in_pieces() {
     assert!(read(Some("9"), 100).is_err());
     assert!(read(Some("x"), 100).is_err());
 }
+
+#[test]
+fn a_log_is_read_on_from_where_it_was_read_to() {
+    let handle = placed("", &app(2, &[("log", "äöü\nx")])).unwrap().handle;
+    let read = |read: Vec<LogPlace>, limit_bytes: u32| {
+        let want = LogWant { instance: None, read, newest: false, limit_bytes, unfinished: false };
+        read_log(&Told::default(), &scope(""), &handle, &want, T)
+    };
+    let place = |instance: &str, position: &str| LogPlace {
+        instance: instance.to_owned(),
+        output: "stdout".to_owned(),
+        position: position.to_owned(),
+    };
+    let texts = |lines: LogLines| -> Vec<String> {
+        lines.texts.into_iter().map(|it| format!("{}:{}", it.place.position, it.text)).collect()
+    };
+    let first = read(Vec::new(), 12).unwrap();
+    assert!(first.more);
+    assert_eq!(texts(first), ["9:äöü\nx\n", "2:ä"]);
+    let rest = read(vec![place("r.web-v2-0", "9"), place("r.web-v2-1", "2")], 100).unwrap();
+    assert!(!rest.more);
+    assert_eq!(texts(rest), ["9:", "9:öü\nx\n"]);
+    assert_eq!(texts(read(vec![place("r.web-v2-0", "99")], 9).unwrap()), ["9:äöü\nx\n", "0:"]);
+    assert!(read(vec![place("r.web-v2-1", "x")], 100).is_err());
+}

@@ -3,7 +3,7 @@
 use chandlery_sdk::{
     artifacts::{self, ArtifactError},
     http::{self, HttpError, Request, Response},
-    process::{self, Output, ProcessError, Spec, State},
+    process::{self, Output, Piece, ProcessError, Spec, StartAt, State},
 };
 
 /// The host's side.
@@ -13,8 +13,16 @@ pub(crate) trait Host {
     fn stop(&self, name: &str, grace_ms: u32) -> Result<State, ProcessError>;
     fn forget(&self, name: &str) -> Result<(), ProcessError>;
     fn tail(&self, name: &str, output: Output, max_bytes: u32) -> Result<String, ProcessError>;
+    fn read_lines(&self, name: &str, output: Output, read: &Read) -> Result<Piece, ProcessError>;
     fn send(&self, request: &Request) -> Result<Response, HttpError>;
     fn first_bytes(&self, uri: &str, count: u32) -> Result<Vec<u8>, ArtifactError>;
+}
+
+/// What is wanted of an output.
+pub(crate) struct Read {
+    pub(crate) start: StartAt,
+    pub(crate) max_bytes: u32,
+    pub(crate) unfinished: bool,
 }
 
 /// The real one.
@@ -39,6 +47,10 @@ impl Host for Guest {
 
     fn tail(&self, name: &str, output: Output, max_bytes: u32) -> Result<String, ProcessError> {
         process::tail(name, output, max_bytes)
+    }
+
+    fn read_lines(&self, name: &str, output: Output, read: &Read) -> Result<Piece, ProcessError> {
+        process::read_lines(name, output, &read.start, read.max_bytes, read.unfinished)
     }
 
     fn send(&self, request: &Request) -> Result<Response, HttpError> {

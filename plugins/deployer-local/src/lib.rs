@@ -11,14 +11,15 @@
 
 mod host;
 mod instance;
+mod logs;
 mod plan;
 mod settings;
 mod text;
 
 use chandlery_sdk::{
     deployer::{
-        self, App, AppStatus, Deployer, Diagnostic, Features, Lifecycle, LogPage, Placement,
-        PluginError, Scope, State,
+        self, App, AppStatus, Deployer, Diagnostic, Features, Lifecycle, LogLines, LogPage,
+        LogWant, Placement, PluginError, Scope, State,
     },
     process::{Output, Phase, ProcessError, State as Process},
 };
@@ -35,7 +36,6 @@ struct Local;
 /// The host gives up on an `undeploy` that takes longer; all stops must fit in.
 const STOP_MS_MAX: u32 = 100_000;
 const MESSAGE_BYTES_MAX: usize = 2000;
-const LOG_BYTES_MAX: u32 = 256 << 10;
 
 impl Lifecycle for Local {
     fn check_settings(settings: String) -> Vec<Diagnostic> {
@@ -96,7 +96,11 @@ impl Deployer for Local {
         _cursor: Option<String>,
         limit_bytes: u32,
     ) -> Result<LogPage, PluginError> {
-        logs(&Guest, &handle, instance.as_deref(), limit_bytes)
+        logs::ends(&Guest, &handle, instance.as_deref(), limit_bytes)
+    }
+
+    fn read_log(_scope: Scope, handle: String, want: LogWant) -> Result<LogLines, PluginError> {
+        logs::read(&Guest, &handle, &want)
     }
 }
 
@@ -246,33 +250,6 @@ fn status(host: &impl Host, handles: &[String]) -> Vec<Result<AppStatus, PluginE
         Ok(instance::status(host, &mut prober, &handle, Asked::Now))
     };
     handles.iter().map(one).collect()
-}
-
-fn logs(
-    host: &impl Host,
-    handle: &str,
-    instance: Option<&str>,
-    limit_bytes: u32,
-) -> Result<LogPage, PluginError> {
-    let handle = Handle::read(handle)?;
-    let wanted: Vec<_> =
-        handle.instances.iter().filter(|it| instance.is_none_or(|id| id == it.id)).collect();
-    let pieces = u32::try_from(wanted.len() * 2).unwrap_or(u32::MAX).max(1);
-    let each = limit_bytes.min(LOG_BYTES_MAX) / pieces;
-    let mut text = String::new();
-    for it in wanted {
-        for (name, output) in [("stderr", Output::Stderr), ("stdout", Output::Stdout)] {
-            let piece = match host.tail(&it.process, output, each) {
-                Ok(piece) => piece,
-                Err(ProcessError::NotFound) => String::new(),
-                Err(error) => return Err(plan::failure(error)),
-            };
-            if !piece.is_empty() {
-                text += &format!("{name}:\n{piece}\n");
-            }
-        }
-    }
-    Ok(LogPage { text, next: None })
 }
 
 deployer::export!(Local);

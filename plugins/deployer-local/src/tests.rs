@@ -2,12 +2,13 @@ use std::{cell::RefCell, collections::BTreeMap};
 
 use chandlery_sdk::{
     artifacts::ArtifactError,
-    deployer::{Artifact, Label},
+    deployer::{Artifact, Label, LogPlace},
     http::{HttpError, Request, Response},
-    process::{Port, Spec},
+    process::{Piece, Port, Spec, StartAt},
 };
 
 use super::*;
+use crate::host::Read;
 
 /// A host of which everything is known.
 #[derive(Default)]
@@ -23,6 +24,8 @@ struct Fake {
     /// What is answered at a path; nobody listens at the others.
     answers: BTreeMap<&'static str, Result<u16, HttpError>>,
     jar: bool,
+    /// What each process has written to its standard output.
+    says: &'static str,
 }
 
 impl Host for Fake {
@@ -63,6 +66,21 @@ impl Host for Fake {
             true => Ok(String::new()),
             false => Err(ProcessError::NotFound),
         }
+    }
+
+    fn read_lines(&self, name: &str, output: Output, read: &Read) -> Result<Piece, ProcessError> {
+        if !self.processes.borrow().contains_key(name) {
+            return Err(ProcessError::NotFound);
+        }
+        let all = if output == Output::Stdout { self.says } else { "" };
+        let from = match &read.start {
+            StartAt::Oldest => 0,
+            StartAt::Newest => all.len().saturating_sub(read.max_bytes as usize),
+            StartAt::Behind(place) => place.parse().unwrap(),
+        };
+        let to = all.len().min(from + read.max_bytes as usize);
+        let text = all[from..to].to_owned();
+        Ok(Piece { text, next: to.to_string(), gap: false, more: to < all.len() })
     }
 
     fn send(&self, request: &Request) -> Result<Response, HttpError> {
@@ -499,8 +517,78 @@ fn a_program_that_is_no_jar_is_only_signalled() {
 fn a_log_is_what_each_instance_wrote() {
     let host = Fake::default();
     let handle = deploy(&host, &scope("{}"), &app(&[], &[])).unwrap().handle;
-    assert_eq!(logs(&host, &handle, None, 1000).unwrap().text, "stderr:\nno database\n");
-    assert_eq!(logs(&host, &handle, Some("other"), 1000).unwrap().text, "");
+    assert_eq!(logs::ends(&host, &handle, None, 1000).unwrap().text, "stderr:\nno database\n");
+    assert_eq!(logs::ends(&host, &handle, Some("other"), 1000).unwrap().text, "");
+}
+
+#[test]
+fn a_log_is_read_on_in_turns() {
+    let host = Fake { says: "0123456789abcdef\n", ..Fake::default() };
+    let handle = deploy(&host, &scope("{}"), &App { count: 2, ..app(&[], &[]) }).unwrap().handle;
+    let of = |it: &LogPlace| format!("{} {} {}", it.instance, it.output, it.position);
+    let want = |read: Vec<LogPlace>, limit_bytes| LogWant {
+        instance: None,
+        read,
+        newest: false,
+        limit_bytes,
+        unfinished: false,
+    };
+
+    let all = logs::read(&host, &handle, &want(Vec::new(), 1 << 16)).unwrap();
+    assert!(!all.more);
+    let mut places: Vec<_> = all.texts.into_iter().map(|it| it.place).collect();
+    let ids: Vec<String> = places.iter().map(|it| it.instance.clone()).collect();
+    assert_eq!(
+        places.iter().map(of).collect::<Vec<_>>(),
+        [
+            format!("{} stdout 17", ids[0]),
+            format!("{} stderr 0", ids[0]),
+            format!("{} stdout 17", ids[2]),
+            format!("{} stderr 0", ids[2]),
+        ]
+    );
+
+    // The one that waited longest is the first to be read.
+    places.rotate_left(2);
+    let again = logs::read(&host, &handle, &want(places.clone(), 1 << 16)).unwrap();
+    assert_eq!(again.texts.into_iter().map(|it| it.place).collect::<Vec<_>>(), places);
+
+    let one = LogWant { instance: Some(ids[2].clone()), ..want(Vec::new(), 1 << 16) };
+    let one = logs::read(&host, &handle, &one).unwrap();
+    assert!(one.texts.iter().all(|it| it.place.instance == ids[2]));
+    assert_eq!(one.texts.iter().map(|it| &*it.text).collect::<String>(), host.says);
+
+    host.processes.borrow_mut().clear();
+    let none = logs::read(&host, &handle, &want(Vec::new(), 1 << 16)).unwrap();
+    assert_eq!((none.texts.len(), none.more), (0, false));
+}
+
+#[test]
+fn what_does_not_fit_waits_for_the_next_call() {
+    let host = Fake { says: Box::leak("x".repeat(5000).into_boxed_str()), ..Fake::default() };
+    let handle = deploy(&host, &scope("{}"), &App { count: 9, ..app(&[], &[]) }).unwrap().handle;
+    let mut read: Vec<LogPlace> = Vec::new();
+    let mut sizes = std::collections::BTreeMap::<String, usize>::new();
+    loop {
+        let want = LogWant {
+            instance: None,
+            read: read.clone(),
+            newest: false,
+            limit_bytes: 4096,
+            unfinished: false,
+        };
+        let lines = logs::read(&host, &handle, &want).unwrap();
+        assert!(lines.texts.iter().map(|it| it.text.len()).sum::<usize>() <= 4096);
+        for it in lines.texts {
+            *sizes.entry(it.place.instance.clone()).or_default() += it.text.len();
+            read.retain(|of| of.instance != it.place.instance || of.output != it.place.output);
+            read.push(it.place);
+        }
+        if !lines.more {
+            break;
+        }
+    }
+    assert_eq!(sizes.into_values().collect::<Vec<_>>(), [5000; 9]);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Our own endpoints: releases as they really are, and what changes.
 
 mod events;
+mod logs;
 mod plan;
 mod plugins;
 mod releases;
+mod repositories;
 mod streams;
 
 use chandlery_tests::Answer;

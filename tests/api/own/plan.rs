@@ -96,7 +96,8 @@ async fn a_plan_of_an_upgrade_tells_where_it_differs_from_what_runs() {
     let field = json!({ "field": "spec.version", "was": "1.0.0", "becomes": "2.0.0" });
     assert_eq!(web["fields"], json!([field]));
     assert_eq!(planned["applications"][1]["change"], "added");
-    assert_eq!(planned["running"], json!([{ "name": "web", "state": "deployed" }]));
+    let running = json!([{ "name": "web", "state": "deployed", "instances": 1 }]);
+    assert_eq!(planned["running"], running);
 
     apply(&host, &order, planned["index"].as_str().unwrap(), "").await.expect(200);
     assert_eq!(settled(&host, "mine").await["running"]["version"], 2);
@@ -127,6 +128,45 @@ async fn what_has_moved_since_it_was_planned_is_not_done() {
     let again = plan(&host, &order_2).await;
     apply(&host, &order_2, again["index"].as_str().unwrap(), "").await.expect(200);
     assert_eq!(settled(&host, "mine").await["running"]["version"], 3);
+}
+
+#[tokio::test]
+async fn a_scaling_moves_a_plan_and_is_kept_by_what_is_planned_anew() {
+    let host = DryRun::default().host().await;
+    host.post(INSTALL, &install("mine", &[web("1.0.0")])).await.expect(201);
+    let order = order(&[web("2.0.0")], None);
+    let planned = plan(&host, &order).await;
+    assert_eq!(planned["running"][0]["instances"], 1);
+    let three = json!({ "scale": [{ "name": "web", "count": 3, "properties": {} }] });
+    host.post("/api/release/scale/mine", &three).await.expect(201);
+
+    problem(apply(&host, &order, planned["index"].as_str().unwrap(), "").await, 412, "outdated");
+
+    let again = plan(&host, &order).await;
+    assert_eq!(again["running"][0]["instances"], 3);
+    apply(&host, &order, again["index"].as_str().unwrap(), "").await.expect(200);
+    let now = settled(&host, "mine").await;
+    assert_eq!(now["running"]["version"], 2, "{now}");
+    assert_eq!(now["running"]["apps"][0]["instances"].as_array().unwrap().len(), 3, "{now}");
+}
+
+#[tokio::test]
+async fn an_install_that_was_planned_is_not_done_twice() {
+    let host = DryRun::default().host().await;
+    let mut order = order(&[web("1.0.0")], Some("default"));
+    let index = plan(&host, &order).await["index"].as_str().unwrap().to_owned();
+    apply(&host, &order, &index, "").await.expect(200);
+
+    problem(apply(&host, &order, &index, "").await, 412, "outdated");
+    order["action"] = "install".into();
+    problem(apply(&host, &order, &index, "").await, 412, "outdated");
+    problem(host.post(&format!("{RELEASE}/apply"), &order).await, 409, "conflict");
+
+    host.delete("/api/release/mine").await.expect(200);
+    problem(apply(&host, &order, &index, "").await, 412, "outdated");
+    let mut upgrade = order.clone();
+    upgrade.as_object_mut().unwrap().retain(|key, _| key != "action" && key != "platform");
+    problem(apply(&host, &upgrade, &index, "").await, 412, "outdated");
 }
 
 #[tokio::test]

@@ -1,9 +1,14 @@
 //! Packages leave, unless somebody needs them.
 
 use chandlery::{
+    authz::{Principal, PrincipalKind},
     config::{Config, RepositoryConfig},
-    plugins::{Binding, Kind},
-    store::{blob_refs, outbox, packages},
+    plugins::{self, Binding},
+    store::{
+        Change, blob_refs,
+        operations::{self, Asked, Kind, Operation, Step, StepState},
+        outbox, packages, releases,
+    },
 };
 use chandlery_tests::{Host, guest};
 use serde_json::{Value, json};
@@ -39,6 +44,39 @@ async fn install(host: &Host, release: &str, version: &str) {
 
 async fn is_there(host: &Host) -> bool {
     host.app.store.read(|view| packages::newest(view, "log")).await.unwrap().is_some()
+}
+
+#[tokio::test]
+async fn a_package_that_is_being_installed_stays() {
+    let host = Host::with(bindings()).await;
+    upload(&host, "1.0.0").await;
+    install(&host, "a", "1.0.0").await;
+    host.delete("/api/release/a").await.expect(200);
+    let row = host.app.store.read(|view| releases::latest(view, "a")).await.unwrap().unwrap();
+    // As an install is on its way, on a platform that does not answer: it stays open.
+    let asked = Asked {
+        principal: Principal {
+            id: "user:ana".into(),
+            kind: PrincipalKind::User,
+            groups: Vec::new(),
+            roles: Vec::new(),
+            claims: Vec::new(),
+        },
+        token: String::new(),
+        request_id: String::new(),
+        policy_digest: String::new(),
+    };
+    let mut step = Step::of_deployed(&row.apps[0]);
+    step.state = StepState::Begun;
+    let mut operation = Operation::new("op".into(), Kind::Install, asked, &row, vec![step]);
+    (operation.release, operation.platform) = ("b".into(), "nowhere".into());
+    let begin = move |change: &mut dyn Change| operations::begin(change, &mut operation);
+    host.app.store.write_unaudited(begin).await.unwrap();
+
+    let message = failure(host.delete("/api/package/log").await, 409, IN_USE);
+
+    assert!(message.ends_with("Active Releases [b]"), "{message}");
+    assert!(is_there(&host).await);
 }
 
 #[tokio::test]
@@ -170,7 +208,7 @@ async fn a_deletion_asks_its_policy_and_hooks_and_is_told() {
         assert!(is_there(&host).await);
 
         let component = guest::Wat::new("notifying-hook").component();
-        let mut deaf = guest::binding("deaf", Kind::AfterHook, component);
+        let mut deaf = guest::binding("deaf", plugins::Kind::AfterHook, component);
         deaf.actions = vec!["package:delete".to_owned()];
         put(with(vec![deaf])).await;
         host.delete(path).await.expect(200);

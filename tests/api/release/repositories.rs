@@ -1,7 +1,11 @@
 //! Packages that come from elsewhere: from folders, from other servers, and from the
 //! inventory.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use axum::{body::Body, http::Request};
 use chandlery::{
@@ -232,7 +236,8 @@ async fn the_policy_is_asked_for_repositories() {
             .header("host", "localhost")
             .body(Body::empty())
             .unwrap();
-        assert_eq!(host.send(request).await.expect(403).text(), "not that", "{action}");
+        let denied = host.send(request).await.expect(403).json();
+        assert_eq!(denied["detail"], "not that", "{action}");
     }
 }
 
@@ -279,6 +284,47 @@ async fn the_package_of_an_id_is_installed() {
     }
     assert_eq!(refused("1", &json!({})).await, "Release name must not be empty");
     assert_eq!(host.post(&format!("{INSTALL}/x"), &free).await.status, 400);
+}
+
+/// Serves files of a folder, and counts what is asked for by its path.
+async fn counting(folder: &Path) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (asked, folder) = (Arc::new(Mutex::new(Vec::new())), folder.to_owned());
+    let noted = asked.clone();
+    let answer = move |uri: axum::http::Uri| {
+        let (noted, folder) = (noted.clone(), folder.clone());
+        async move {
+            noted.lock().unwrap().push(uri.path().to_owned());
+            let file = folder.join(uri.path().trim_start_matches('/'));
+            fs::read(file).map_err(|_| axum::http::StatusCode::NOT_FOUND)
+        }
+    };
+    let routes = axum::Router::new().fallback(axum::routing::get(answer));
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    (url, asked)
+}
+
+#[tokio::test]
+async fn a_package_that_many_install_at_first_is_fetched_once() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path(), &[("log", "1.0.0"), ("time", "1.0.0")]);
+    let (url, asked) = counting(folder.path()).await;
+    let host = host([("web", remote(&url))]).await;
+
+    let orders: Vec<_> = (0..4)
+        .flat_map(|it| [(format!("log-{it}"), "log"), (format!("time-{it}"), "time")])
+        .map(|(release, package)| install(&release, package, None))
+        .collect();
+    let installs = orders.iter().map(|it| host.post(INSTALL, it));
+    for answer in futures::future::join_all(installs).await {
+        answer.expect(201);
+    }
+
+    let mut zips = asked.lock().unwrap().clone();
+    zips.retain(|it| it.ends_with(".zip"));
+    zips.sort();
+    assert_eq!(zips, ["/log/log-1.0.0.zip", "/time/time-1.0.0.zip"]);
 }
 
 #[tokio::test]
@@ -580,7 +626,7 @@ async fn a_refresh_asks_its_hooks_and_is_told_and_audited() {
     fill(folder.path(), &[("log", "1.0.0")]);
 
     put(vec![guest::refusing_hook()]).await;
-    host.post(&path, &Value::Null).await.expect(400);
+    host.post(&path, &Value::Null).await.expect(409);
     assert_eq!(row(&host, "log", "1.0.0").await, None);
 
     let component = guest::Wat::new("notifying-hook").component();

@@ -33,14 +33,13 @@ use self::shapes::{
     ReleaseOrPayload, SearchBody, TagBody, UnitWithVersions, VersionOrDetail, YankBody,
 };
 pub(super) use self::{
-    answer::{Answer, Failure, json, typed as typed_answer},
+    answer::{Failure, json, typed as typed_answer},
     conditions::{expected, has_already},
     download::head as head_of_bytes,
     target::server as server_target,
 };
 use super::{
     openapi::{self, file, list_of, map_of, nothing, text, typed},
-    repositories,
     routes::{Route, Routes, delete, get, post, put},
 };
 use crate::inventory::{
@@ -295,7 +294,6 @@ pub(super) fn routes() -> Routes {
         .group("Transfer", INVENTORY, export)
         .group("Transfer", INTERNAL, import)
         .group("Internal", INTERNAL, internal)
-        .group("Repositories", repositories::BASE, repositories::routes())
 }
 
 fn add_namespace(id: &'static str, path: &str) -> Route {

@@ -37,6 +37,15 @@ pub(in crate::api) fn typed(kind: &'static str) -> Content {
     Content { parts: vec![(kind, schema)], schemas: Vec::new() }
 }
 
+/// One of several, as the client asks for it.
+pub(in crate::api) fn either<const N: usize>(first: Content, others: [Content; N]) -> Content {
+    others.into_iter().fold(first, |mut all, it| {
+        all.parts.extend(it.parts);
+        all.schemas.extend(it.schemas);
+        all
+    })
+}
+
 /// A file in a form, as the part `file`.
 pub(in crate::api) fn file() -> Content {
     let bytes = string(Some("binary"));

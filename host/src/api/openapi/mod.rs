@@ -23,7 +23,9 @@ use utoipa::openapi::{
     tag::TagBuilder,
 };
 
-pub(super) use self::content::{Content, file, hal, json, list_of, map_of, nothing, text, typed};
+pub(super) use self::content::{
+    Content, either, file, hal, json, list_of, map_of, nothing, text, typed,
+};
 use super::{
     family::Family,
     inventory::{self, server_target},

@@ -1,25 +1,17 @@
 //! `GET /api/v1/events`: what changes, as server-sent events.
-//!
-//! The stream is pulled: the next events are looked for when the client has taken the
-//! ones before, so that a slow one is behind and holds nothing.
 
 use std::sync::Arc;
 
 use axum::{
     Extension,
-    body::{Body, Bytes},
     extract::{RawQuery, State},
-    http::{HeaderMap, HeaderValue, header},
-    response::Response,
+    http::HeaderMap,
 };
-use futures::{Stream, stream};
-use metrics::gauge;
-use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     answer::{Answer, Failure},
     query::{Query, shortened},
+    stream::{self, EVENTS, LAST_EVENT_ID, RETRY_MS, Source, end},
 };
 use crate::{
     app::App,
@@ -30,13 +22,6 @@ use crate::{
 
 const ACTION: &str = "event:read";
 const PARAMETERS: [&str; 4] = ["after", "action", "namespace", "name"];
-const LAST_EVENT_ID: &str = "last-event-id";
-
-/// What the connection may hold of a stream that its client does not take, in pieces.
-const PIECES: usize = 2;
-
-/// How long a client that lost its stream waits before it comes back, in milliseconds.
-const RETRY_MS: u64 = 1000;
 
 /// Streams events until the client goes.
 pub(super) async fn watch(
@@ -52,19 +37,22 @@ pub(super) async fn watch(
         namespaces: query.all("namespace"),
         names: query.all("name"),
     };
+    if let Some(action) = filter.unknown_action() {
+        let message = format!(
+            "nothing that changes is called `{}`: these are known, and a beginning with `*` behind \
+             it: `{}`",
+            shortened(action),
+            events::ACTIONS.join("`, `")
+        );
+        return Err(Failure::invalid("action", message));
+    }
     let mut permits = Vec::new();
     for target in targets(&filter) {
         permits.push(authz::authorize(&app, &caller, ACTION, target).await?);
     }
     let watch = events::watch(&app, permits, filter, after).await?;
-    let mut response = Response::new(Body::from_stream(pieces(watch)));
-    let headers = response.headers_mut();
-    let kind = HeaderValue::from_static("text/event-stream");
-    headers.insert(header::CONTENT_TYPE, kind);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // What a proxy would hold back until it has more.
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    Ok(response)
+    let first = format!("retry: {RETRY_MS}\nid: {}\n\n", watch.looked());
+    Ok(stream::answer(EVENTS, first, watch))
 }
 
 /// Where to begin. A client that comes back says so in the header, and its address
@@ -107,37 +95,12 @@ fn targets(filter: &Filter) -> Vec<Target> {
     }
 }
 
-/// One more watcher, in the metrics.
-struct Watching;
+impl Source for Watch {
+    const COUNTED: &'static str = "chandlery_event_watchers";
 
-impl Watching {
-    fn begin() -> Watching {
-        gauge!("chandlery_event_watchers").increment(1.0);
-        Watching
+    async fn next(&mut self) -> (String, bool) {
+        next(self).await
     }
-}
-
-impl Drop for Watching {
-    fn drop(&mut self) {
-        gauge!("chandlery_event_watchers").decrement(1.0);
-    }
-}
-
-fn pieces(watch: Watch) -> impl Stream<Item = Result<Bytes, Error>> {
-    let room = Arc::new(Semaphore::new(PIECES));
-    let first = format!("retry: {RETRY_MS}\nid: {}\n\n", watch.looked());
-    let begun = (Some(first), Some(watch), room, Watching::begin());
-    stream::unfold(begun, |(first, watch, room, watching)| async move {
-        // Waits until the connection has sent what it holds.
-        let place = room.clone().acquire_owned().await.ok()?;
-        let mut watch = watch?;
-        let (text, is_last) = match first {
-            Some(text) => (text, false),
-            None => next(&mut watch).await,
-        };
-        let piece = Bytes::from_owner(Piece { text, _place: place });
-        Some((Ok(piece), (None, Some(watch).filter(|_| !is_last), room, watching)))
-    })
 }
 
 /// What is sent next, and whether it is the last.
@@ -159,22 +122,6 @@ async fn next(watch: &mut Watch) -> (String, bool) {
             tracing::error!(error = %chain(&error), "events could not be told");
             (end("the server broke; its log says how"), true)
         }
-    }
-}
-
-fn end(reason: &str) -> String {
-    format!("event: end\ndata: {}\n\n", json!({ "reason": reason }))
-}
-
-/// A piece of the stream, which has its place until the connection has sent it.
-struct Piece {
-    text: String,
-    _place: OwnedSemaphorePermit,
-}
-
-impl AsRef<[u8]> for Piece {
-    fn as_ref(&self) -> &[u8] {
-        self.text.as_bytes()
     }
 }
 

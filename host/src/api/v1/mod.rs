@@ -1,16 +1,19 @@
 //! Our own endpoints for what neither of the two APIs has: how a release really is,
-//! and what changes while one watches.
+//! what changes while one watches, and repositories of packages.
 //!
 //! Failures are told as RFC 9457 has it (`answer`). Names are in the style of the
 //! inventory, times are RFC 3339, and a path is its one spelling, without a final
-//! slash.
+//! slash; only those of repositories are older, and take both.
 
 mod answer;
 mod events;
+mod logs;
 mod plan;
 mod plugins;
 mod query;
 mod releases;
+mod repositories;
+mod stream;
 
 use std::sync::Arc;
 
@@ -18,11 +21,12 @@ use axum::{Router, middleware};
 
 pub(super) use self::answer::{Problem, problem};
 use self::{
+    logs::Logs,
     plugins::PluginPage,
     releases::{HistoryPage, OverviewPage},
 };
 use super::{
-    openapi::{json, nothing, typed},
+    openapi::{either, json, nothing, text, typed},
     routes::{Routes, delete, get, post},
 };
 use crate::{
@@ -68,6 +72,17 @@ pub(super) fn routes() -> Routes {
             .query("cursor", "The `next` of the page before.")
             .gives(200, json::<HistoryPage>())
             .refuses([400, 404])
+            .as_written(),
+        get("readReleaseLogs", "/{name}/logs", logs::logs)
+            .says("What the applications of a release have written last, and with `follow` what they write")
+            .query("follow", "`true`: a stream of server-sent events, one for each line, as long as the client listens.")
+            .query("tail", "How many of the last lines of each output of each instance, 0 to 10,000; 100 where it is absent.")
+            .query("app", "Only of this application: its name, or its id on the platform; may be there more than once.")
+            .query("instance", "Only of the instance of that id; plain text then has only the lines.")
+            .query("after", "Goes on behind that `id` of a stream.")
+            .header("Last-Event-ID", "The same; comes before `after`.")
+            .gives(200, either(json::<Logs>(), [typed("text/event-stream"), text()]))
+            .refuses([400, 404, 409])
             .as_written(),
         post("planRelease", "/{name}/plan", plan::plan)
             .says("What an install, an upgrade or a rollback would do; nothing is kept")
@@ -122,6 +137,7 @@ pub(super) fn routes() -> Routes {
         .group("Events", "/api/v1/events", events)
         .group("Releases as they are", "/api/v1/releases", releases)
         .group("Plugins", "/api/v1/plugins", plugins)
+        .group("Repositories", repositories::BASE, repositories::routes())
 }
 
 /// What all requests of this family go through.

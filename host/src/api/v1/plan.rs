@@ -25,7 +25,6 @@ use crate::{
         overview,
         plan::{self, Order},
     },
-    store::operations,
 };
 
 /// How long one may wait for one's turn.
@@ -42,7 +41,7 @@ pub(super) async fn plan(
     let order = order(&app, body).await?;
     let target = release_target(&name, None);
     let permit = authz::authorize(&app, &caller, "release:plan", target).await?;
-    let action = plan::action_of(&app, &name, &order).await?;
+    let action = plan::action_of(&app, &name, &order, false).await?;
     let plan = plan::plan(&app, &permit, &name, action, &order).await?;
     let mut answer = json(&plan)?;
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", plan.index)) {
@@ -67,10 +66,16 @@ pub(super) async fn apply(
     let order = order(&app, body).await?;
     let target = release_target(&name, None);
     // What is asked for as a plan tells what there is; what is done is asked for itself.
-    let mut action = plan::action_of(&app, &name, &order).await?;
+    let mut action = plan::action_of(&app, &name, &order, index.is_some()).await?;
     let mut permit = authz::authorize(&app, &caller, action.name(), target.clone()).await?;
-    wait_for(&app, &name, wait).await?;
-    let now = plan::action_of(&app, &name, &order).await?;
+    // Kept until it is done: who waits longest is the next.
+    let until = Instant::now() + wait;
+    let _turn = match wait.is_zero() {
+        true => None,
+        false => app.engine.turn(&name, until).await,
+    };
+    wait_for(&app, &name, until).await?;
+    let now = plan::action_of(&app, &name, &order, index.is_some()).await?;
     if now != action {
         action = now;
         permit = authz::authorize(&app, &caller, action.name(), target).await?;
@@ -81,15 +86,8 @@ pub(super) async fn apply(
 }
 
 /// Waits until nobody works on the release, and says who does where that takes too long.
-async fn wait_for(app: &App, name: &str, wait: Duration) -> Answer<()> {
-    let held = match wait.is_zero() {
-        true => {
-            let name = name.to_owned();
-            app.store.read(move |view| operations::open_of(view, &name)).await?
-        }
-        false => app.engine.wait_until_free(app, name, Instant::now() + wait).await?,
-    };
-    match held {
+async fn wait_for(app: &App, name: &str, until: Instant) -> Answer<()> {
+    match app.engine.wait_until_free(app, name, until).await? {
         // It only tidies up, and the engine waits for that.
         Some(operation) if !operation.is_decided() => Err(Failure::held(&operation)),
         _ => Ok(()),

@@ -15,11 +15,14 @@ impl Query {
         let mut values = Vec::new();
         for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             if !known.contains(&&*name) {
-                let message = format!(
-                    "there is no parameter `{}`; these are known: `{}`",
-                    shortened(&name),
-                    known.join("`, `")
-                );
+                let message = match known.is_empty() {
+                    true => format!("there are no parameters here, and no `{}`", shortened(&name)),
+                    false => format!(
+                        "there is no parameter `{}`; these are known: `{}`",
+                        shortened(&name),
+                        known.join("`, `")
+                    ),
+                };
                 return Err(Failure::invalid(&shortened(&name), message));
             }
             if values.len() == VALUES_MAX {
@@ -29,6 +32,11 @@ impl Query {
             values.push((name.into_owned(), value.into_owned()));
         }
         Ok(Query(values))
+    }
+
+    /// Reads a query that has no parameters.
+    pub(super) fn none(query: Option<&str>) -> Answer<()> {
+        Query::read(query, &[]).map(drop)
     }
 
     /// All values of a parameter.

@@ -14,10 +14,15 @@ use futures::StreamExt;
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 
-use super::{blocking, outputs};
+use super::{
+    blocking,
+    lines::{self, Wanted},
+    outputs,
+};
 use crate::{
     blobs::Blobs,
     error::{Error, Result},
+    plugins::types::ProcessPiece,
 };
 
 const TAIL_BYTES_MAX: u32 = 1 << 20;
@@ -105,7 +110,9 @@ pub(super) fn open_output(path: &Path) -> io::Result<File> {
         .mode(0o600)
         .custom_flags(flags())
         .open(path)?;
-    plain(file)
+    let file = plain(file)?;
+    lines::Count::begin(path);
+    Ok(file)
 }
 
 /// The last bytes of an output.
@@ -115,6 +122,13 @@ pub(super) async fn tail(path: PathBuf, max_bytes: u32) -> Result<String, String
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(it) => Err(format!("the output cannot be read: {it}")),
     }
+}
+
+/// Reads on in an output.
+pub(super) async fn lines(path: PathBuf, mut wanted: Wanted) -> Result<ProcessPiece, String> {
+    wanted.bytes_max = wanted.bytes_max.min(TAIL_BYTES_MAX.into());
+    let read = blocking(move || lines::read(&path, &wanted)).await;
+    read.map_err(|it| format!("the output cannot be read: {it}"))
 }
 
 // Not to be led elsewhere by a link, and not to wait at a pipe.

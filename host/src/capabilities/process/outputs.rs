@@ -12,13 +12,13 @@ use std::{
     io::{self, Read, Seek, SeekFrom},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::{Arc, Weak},
+    sync::{Arc, PoisonError, Weak},
     time::Duration,
 };
 
 use tokio::time::sleep;
 
-use super::{blocking, folder, supervisor::Supervisor};
+use super::{blocking, folder, lines, supervisor::Supervisor};
 
 const CALM: Duration = Duration::from_secs(1);
 const BUSY: Duration = Duration::from_millis(100);
@@ -94,8 +94,12 @@ fn cut(path: &Path, bytes_max: u64) -> io::Result<u64> {
     if size <= bytes_max {
         return Ok(size);
     }
+    let _cutting = lines::CUTTING.write().unwrap_or_else(PoisonError::into_inner);
     // Where the disk is full, the last half is given up: the cut matters more.
     let kept = keep(&mut file, path, size, bytes_max / 2);
+    let gone = file.metadata()?.len();
+    let kept_from = if kept.is_ok() { size.saturating_sub(bytes_max / 2) } else { gone };
+    lines::Count::cut(path, gone, kept_from);
     file.set_len(0)?;
     kept.map(|()| 0)
 }

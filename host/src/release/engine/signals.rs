@@ -6,7 +6,7 @@ use std::{
 };
 
 use tokio::{
-    sync::Notify,
+    sync::{Mutex as Turn, Notify, OwnedMutexGuard},
     time::{Instant, timeout_at},
 };
 
@@ -23,6 +23,10 @@ const SIGNALS_LEAST: usize = 64;
 /// Who waits, by the release's name.
 #[derive(Default)]
 pub(super) struct Signals(Mutex<HashMap<String, Weak<Notify>>>);
+
+/// Lines of those who wait for a release to do something with it, by its name.
+#[derive(Default)]
+pub(super) struct Lines(Mutex<HashMap<String, Weak<Turn<()>>>>);
 
 impl Engine {
     /// Is notified whenever an operation on that release ends or is cancelled. Take
@@ -46,6 +50,24 @@ impl Engine {
         if let Some(signal) = known {
             signal.notify_waiters();
         }
+    }
+
+    /// Stands in line for a release among those who wait for it, at most until `until`.
+    /// It is one's turn as long as one keeps what this gives.
+    pub async fn turn(&self, release: &str, until: Instant) -> Option<OwnedMutexGuard<()>> {
+        let line = {
+            let mut lines = lock(&self.lines.0);
+            lines.retain(|_, it| it.strong_count() > 0);
+            match lines.get(release).and_then(Weak::upgrade) {
+                Some(known) => known,
+                None => {
+                    let line = Arc::new(Turn::new(()));
+                    lines.insert(release.to_owned(), Arc::downgrade(&line));
+                    line
+                }
+            }
+        };
+        timeout_at(until, line.lock_owned()).await.ok()
     }
 
     /// Waits until nobody works on a release, at most until `until`. Gives the operation
@@ -91,6 +113,32 @@ mod tests {
 
         mine.await;
         assert!(!other.as_mut().enable());
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_for_a_release_take_turns_in_the_order_in_which_they_came() {
+        let engine = Arc::new(Engine::default());
+        let later = Instant::now() + std::time::Duration::from_secs(600);
+        let first = engine.turn("a", later).await.unwrap();
+        assert!(engine.turn("b", later).await.is_some(), "another release has a line of its own");
+        assert!(engine.turn("a", Instant::now()).await.is_none(), "who cannot wait goes");
+        let came = Arc::new(Mutex::new(Vec::new()));
+        let mut waiting = Vec::new();
+        for index in 0..5 {
+            let mut turn = Box::pin({
+                let (engine, came) = (engine.clone(), came.clone());
+                async move {
+                    let _turn = engine.turn("a", later).await.unwrap();
+                    lock(&came).push(index);
+                }
+            });
+            assert!(futures::poll!(&mut turn).is_pending());
+            waiting.push(turn);
+        }
+        drop(first);
+        waiting.reverse();
+        futures::future::join_all(waiting).await;
+        assert_eq!(*lock(&came), [0, 1, 2, 3, 4]);
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub(in crate::release) async fn here(
 }
 
 async fn fetch(app: &App, repository: &Repository, row: PackageRow) -> Result<PackageRow> {
+    let of_zip = app.repositories.turn_of_zip(row.id);
+    let _of_zip = of_zip.lock().await;
     let turn = app.repositories.fetching.acquire().await;
     let _turn = turn.map_err(|it| Error::Internal(it.to_string()))?;
     // Somebody may have fetched it while this waited.

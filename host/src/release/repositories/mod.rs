@@ -16,7 +16,7 @@ mod source;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Instant,
 };
 
@@ -49,6 +49,8 @@ pub struct Repositories {
     refreshes: Mutex<BTreeMap<String, (Instant, Refresh)>>,
     turns: Mutex<BTreeMap<String, Arc<Turn<()>>>>,
     fetching: Semaphore,
+    /// Whose zip is being fetched, by the package's id.
+    fetched: Mutex<BTreeMap<u64, Weak<Turn<()>>>>,
 }
 
 impl Repositories {
@@ -75,6 +77,7 @@ impl Repositories {
             refreshes: Mutex::default(),
             turns: Mutex::default(),
             fetching: Semaphore::new(FETCHES),
+            fetched: Mutex::default(),
         })
     }
 
@@ -99,6 +102,18 @@ impl Repositories {
     fn note(&self, repository: &str, began: Instant, refresh: Refresh) {
         let mut refreshes = self.refreshes.lock().unwrap_or_else(PoisonError::into_inner);
         refreshes.insert(repository.to_owned(), (began, refresh));
+    }
+
+    /// A zip is fetched by one at a time: who comes later finds it here.
+    fn turn_of_zip(&self, package: u64) -> Arc<Turn<()>> {
+        let mut turns = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, it| it.strong_count() > 0);
+        if let Some(turn) = turns.get(&package).and_then(Weak::upgrade) {
+            return turn;
+        }
+        let turn = Arc::new(Turn::new(()));
+        turns.insert(package, Arc::downgrade(&turn));
+        turn
     }
 
     /// An index is read by one at a time.

@@ -7,21 +7,25 @@ use std::sync::Arc;
 use axum::{
     Extension,
     body::Body,
-    extract::{Path, State},
+    extract::{Path, RawQuery, State, rejection::PathRejection},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::Response,
 };
 
 use super::{
-    inventory::{Answer, has_already, head_of_bytes, json, typed_answer},
-    openapi::{self, list_of, typed},
-    routes::{Route, get, post},
+    answer::{Answer, Failure},
+    query::Query,
+    releases::{Part, json},
 };
 use crate::{
+    api::{
+        inventory::{has_already, head_of_bytes, typed_answer},
+        openapi::{self, list_of, typed},
+        routes::{Route, get, post},
+    },
     app::App,
     authz::{self, Caller, Label, Permit, Target},
     error::{Error, Result},
-    inventory::wire,
     release::repositories::{self, Refresh, Shown},
 };
 
@@ -34,15 +38,16 @@ pub(super) fn routes() -> [Route; 5] {
     [
         get("listPackageRepositories", "/", list)
             .says("The repositories that packages come from, by id, and how they are doing")
-            .gives(200, list_of::<Shown>()),
+            .gives(200, list_of::<Shown>())
+            .refuses([400]),
         get("showPackageRepository", "/{repository}", show)
             .says("A repository, and how the last reading of its index went")
             .gives(200, openapi::json::<Shown>())
-            .refuses([404]),
+            .refuses([400, 404]),
         post("refreshPackageRepository", "/{repository}/refresh", refresh)
             .says("Reads the index of a remote repository now")
             .gives(200, openapi::json::<Refresh>())
-            .refuses([404, 409]),
+            .refuses([400, 404, 409]),
         get("packageRepositoryIndex", "/{repository}/index.yml", index)
             .says("The packages of a local repository, as other servers read them")
             .header(if_none_match.0, if_none_match.1)
@@ -59,39 +64,51 @@ pub(super) fn routes() -> [Route; 5] {
 }
 
 /// `GET /api/v1/repositories/`: all of them.
-async fn list(State(app): State<Arc<App>>, Extension(caller): Extension<Arc<Caller>>) -> Answer {
+async fn list(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    Query::none(query.as_deref())?;
     let permit = may(&app, &caller, "repository:read", "").await?;
-    Ok(json(wire::json(&repositories::shown(&app, &permit).await?)))
+    json(&repositories::shown(&app, &permit).await?)
 }
 
 /// `GET /api/v1/repositories/{repository}`: one.
 async fn show(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    name: Part,
     Extension(caller): Extension<Arc<Caller>>,
+    RawQuery(query): RawQuery,
 ) -> Answer {
+    Query::none(query.as_deref())?;
+    let Path(name) = name.map_err(unread)?;
     let permit = may(&app, &caller, "repository:read", &name).await?;
-    Ok(json(wire::json(&repositories::repository(&app, &permit, &name).await?)))
+    json(&repositories::repository(&app, &permit, &name).await?)
 }
 
 /// `POST /api/v1/repositories/{repository}/refresh`: reads its index now.
 async fn refresh(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    name: Part,
     Extension(caller): Extension<Arc<Caller>>,
+    RawQuery(query): RawQuery,
 ) -> Answer {
+    Query::none(query.as_deref())?;
+    let Path(name) = name.map_err(unread)?;
     let permit = may(&app, &caller, "repository:refresh", &name).await?;
-    Ok(json(wire::json(&repositories::refresh(&app, permit, &name).await?)))
+    json(&repositories::refresh(&app, permit, &name).await?)
 }
 
 /// `GET /api/v1/repositories/{repository}/index.yml`: its packages.
 async fn index(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    name: Part,
     Extension(caller): Extension<Arc<Caller>>,
     method: Method,
     headers: HeaderMap,
 ) -> Answer {
+    let Path(name) = name.map_err(unread)?;
     let target = of_repository(&name, "", None);
     let permit = authz::authorize(&app, &caller, "package:list", target).await?;
     let etag = repositories::index_tag(&app, &permit, &name).await?;
@@ -115,11 +132,12 @@ async fn index(
 /// `GET /api/v1/repositories/{repository}/{package}/{package}-{version}.zip`: its bytes.
 async fn zip(
     State(app): State<Arc<App>>,
-    Path((repository, package, file)): Path<(String, String, String)>,
+    parts: std::result::Result<Path<(String, String, String)>, PathRejection>,
     Extension(caller): Extension<Arc<Caller>>,
     method: Method,
     headers: HeaderMap,
 ) -> Answer {
+    let Path((repository, package, file)) = parts.map_err(unread)?;
     let version = file.strip_prefix(&package).and_then(|it| it.strip_prefix('-'));
     let version = version.and_then(|it| it.strip_suffix(".zip"));
     let version = version.ok_or_else(|| Error::not_found("package", &file))?;
@@ -135,6 +153,10 @@ async fn zip(
         *answer.body_mut() = Body::from_stream(bytes);
     }
     Ok(answer)
+}
+
+fn unread(rejection: PathRejection) -> Failure {
+    Failure::invalid("repository", rejection.body_text())
 }
 
 async fn may(app: &App, caller: &Arc<Caller>, action: &'static str, name: &str) -> Result<Permit> {
