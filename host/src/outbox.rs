@@ -378,6 +378,7 @@ mod tests {
             actor,
             at: NOW - age.as_millis() as u64,
             object: None,
+            failure: None,
             hooks: vec!["mail".to_owned()],
             lane: None,
         };

@@ -110,6 +110,7 @@ fn event(sequence: u64) -> Event {
         actor: principal("user:ana"),
         at: 1,
         object: Some("{}".into()),
+        failure: None,
         attempt: 1,
     }
 }

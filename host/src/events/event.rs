@@ -55,6 +55,11 @@ pub struct EventTarget {
     pub name: String,
     /// Its version, where it is one of a version.
     pub version: Option<String>,
+    /// What became of it, where it is not what was asked for that changed: `retired` is
+    /// the version of a release that an upgrade or a rollback has taken away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub became: Option<String>,
 }
 
 /// An event as all watchers share it.
@@ -108,10 +113,13 @@ impl EventTarget {
         };
         let (namespace, thing) = bare.split_once('/').unwrap_or((bare, ""));
         let (name, version) = match thing.rsplit_once('/') {
-            Some((name, version)) => (name, Some(version.to_owned())),
+            // A version has no `?` of its own.
+            Some((name, version)) => (name, version.split('?').next().map(str::to_owned)),
             None => (thing, None),
         };
+        let became = bare.rsplit('/').next().and_then(|it| it.split_once("?status="));
         EventTarget {
+            became: became.filter(|_| version.is_some()).map(|it| it.1.to_owned()),
             kind: kind.split('?').next().unwrap_or_default().to_owned(),
             namespace: namespace.to_owned(),
             name: name.to_owned(),
@@ -149,6 +157,11 @@ mod tests {
         assert_eq!(target("tag/acme/web?tag=live"), of("tag", "acme", "web", None));
         assert_eq!(target("release//mine/3"), of("release", "", "mine", Some("3")));
         assert_eq!(target("release//who?/3"), of("release", "", "who?", Some("3")));
+        assert_eq!(target("release//who?/3?status=retired"), of("release", "", "who?", Some("3")));
+        let became = |resource: &str| EventTarget::of(resource).became;
+        assert_eq!(became("release//mine/3?status=retired").as_deref(), Some("retired"));
+        assert_eq!(became("release//mine?status=x/3"), None);
+        assert_eq!(became("tag/acme/web/1?status=x"), None);
         assert_eq!(target("server"), of("server", "", "", None));
         assert_eq!(target(""), of("", "", "", None));
     }

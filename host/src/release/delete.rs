@@ -19,7 +19,7 @@ use crate::{
     clock::now_ms,
     error::{Error, Result},
     store::{
-        Change, View, blob_refs,
+        Change, Outcome, View, blob_refs,
         operations::{self, Kind, Operation, Phase, Step},
         outbox::{self, Announcement},
         packages,
@@ -82,7 +82,7 @@ async fn delete_and(
         }
         let mut operation = record(&permit, &row);
         let _working = Working::on(&app, &operation.id);
-        let with = leaving.clone();
+        let (with, begun) = (leaving.clone(), operation.audit());
         let claim = move |change: &mut dyn Change| {
             let now = deployed(change, &operation.release)?;
             if now.release.version != operation.version {
@@ -95,9 +95,10 @@ async fn delete_and(
             Ok((operation, with.map_or(Ok(true), |it| it.some(change))?))
         };
         let operation = match leaving {
-            None => app.store.write_unaudited(claim).await?.0,
+            None => app.store.write_as(begun, Outcome::Begun, claim).await?.0,
             Some(leaving) => {
-                let (operation, is_whole) = app.store.write(leaving.permit.audit(), claim).await?;
+                let (operation, is_whole) =
+                    app.store.write_both(leaving.permit.audit(), begun, claim).await?;
                 if !is_whole {
                     leaving.rest(&app).await?;
                 }

@@ -27,7 +27,7 @@ use crate::{
     error::{Error, Result},
     plugins::deployer::AppStatus,
     store::{
-        View,
+        Outcome, View,
         operations::{self, Kind, Operation, Phase},
         outbox::{self, Announcement},
         packages::{self, PackageRow},
@@ -148,7 +148,7 @@ pub(super) async fn put_on_platform(
     let id = row.provenance.operation_id.clone();
     let mut operation = Operation::new(id, kind, steps::asked(permit), &row, planned);
     let _working = Working::on(app, &operation.id);
-    let claim = app.store.write_unaudited(move |change| {
+    let claim = app.store.write_as(operation.audit(), Outcome::Begun, move |change| {
         name_is_free_in(change, &operation.release, kind)?;
         releases::is_next(change, &operation.release, operation.version)?;
         operations::begin(change, &mut operation)?;

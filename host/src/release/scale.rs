@@ -22,7 +22,7 @@ use crate::{
     clock::now_ms,
     error::{Error, Result},
     store::{
-        View,
+        Outcome, View,
         operations::{self, Kind, Operation, Phase, Step, StepState},
         outbox::{self, Announcement},
         releases::{self, ReleaseRow},
@@ -150,7 +150,7 @@ async fn carry_out(
     let id = uuid::Uuid::new_v4().to_string();
     let mut operation = Operation::new(id, Kind::Scale, asked(permit), &row, steps);
     let _working = Working::on(app, &operation.id);
-    let claim = app.store.write_unaudited(move |change| {
+    let claim = app.store.write_as(operation.audit(), Outcome::Begun, move |change| {
         operations::begin(change, &mut operation)?;
         is_still_running(change, &operation)?;
         Ok(operation)
@@ -230,25 +230,21 @@ async fn finish(
     let target = release_target(&operation.release, Some(version));
     let actor = operation.asked.principal.clone();
     let action = Kind::Scale.action();
-    let told =
+    let mut told =
         Announcement::new(&app.plugins.set(), action, target, actor, Some(shown(&row.release)));
+    if let Some(why) = &failure {
+        told = told.failed(why);
+    }
     let (audit, release) = (operation.audit(), operation.release.clone());
     let kept = row.clone();
-    let is_success = failure.is_none();
     let write = move |change: &mut dyn crate::store::Change| {
         operations::advance(change, &mut operation)?;
         releases::put(change, &kept)?;
-        match is_success {
-            true => outbox::announce(change, &told),
-            false => Ok(()),
-        }
+        outbox::announce(change, &told)
     };
     match failure {
         None => app.store.write(audit, write).await?,
-        Some(why) => {
-            app.store.write_unaudited(write).await?;
-            app.store.refused(audit, why).await?;
-        }
+        Some(why) => app.store.write_as(audit, Outcome::Failed { why }, write).await?,
     }
     app.engine.changed(&release);
     Ok(row)

@@ -31,7 +31,7 @@ use crate::{
     config::CarriedValues,
     error::{Error, Result},
     store::{
-        blob_refs,
+        Outcome, blob_refs,
         operations::{self, Kind, Operation, Phase, Step},
         packages::PackageRow,
         releases::{self, DeployedApp, ReleaseRow},
@@ -290,7 +290,7 @@ async fn claim(
     source: u32,
     status: StatusCode,
 ) -> Result<Operation> {
-    let claim = app.store.write_unaudited(move |change| {
+    let claim = app.store.write_as(operation.audit(), Outcome::Begun, move |change| {
         let name = operation.release.clone();
         operations::begin(change, &mut operation)?;
         releases::is_next(change, &name, operation.version)?;

@@ -155,7 +155,21 @@ impl Store {
         outcome: Outcome,
         work: impl FnOnce(&mut dyn Change) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        let outcome = match outcome {
+            Outcome::Failed { why } => Outcome::Failed { why: shortened(why) },
+            outcome => outcome,
+        };
         self.queue(Trail::Told(audit, outcome), work).await
+    }
+
+    /// The same for a change that is done, and with which something else is begun.
+    pub async fn write_both<T: Send + 'static>(
+        &self,
+        done: Audit,
+        begun: Audit,
+        work: impl FnOnce(&mut dyn Change) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.queue(Trail::Both { done, begun }, work).await
     }
 
     /// The same for bookkeeping of the server's own, which leaves no audit record.

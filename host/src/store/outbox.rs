@@ -48,6 +48,7 @@ pub struct Announcement {
     target: Target,
     actor: Principal,
     object: Option<serde_json::Value>,
+    failure: Option<String>,
     /// The hooks of the request's generation of plugins that want the action.
     hooks: Vec<String>,
 }
@@ -79,7 +80,13 @@ impl Announcement {
             true => String::new(),
             false => uuid::Uuid::new_v4().to_string(),
         };
-        Announcement { id, action: action.to_owned(), target, actor, object, hooks }
+        Announcement { id, action: action.to_owned(), target, actor, object, failure: None, hooks }
+    }
+
+    /// The same, of what was begun and did not work.
+    pub fn failed(mut self, why: &str) -> Self {
+        self.failure = Some(why.to_owned());
+        self
     }
 
     /// The same, but hooks that may know the hooks documents hear of it together with

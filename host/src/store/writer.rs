@@ -87,6 +87,13 @@ pub(super) enum Trail {
     Done(Audit),
     /// Something else.
     Told(Audit, Outcome),
+    /// That one thing was done, and another begun.
+    Both {
+        /// What was done.
+        done: Audit,
+        /// What was begun.
+        begun: Audit,
+    },
 }
 
 impl Trail {
@@ -98,6 +105,11 @@ impl Trail {
                 audit::append(batch, head, audit, outcome);
             }
             Trail::Told(audit, outcome) => audit::append(batch, head, audit, outcome.clone()),
+            Trail::Both { done, begun } => {
+                let outcome = batch.digests()?.into();
+                audit::append(batch, head, done, outcome);
+                audit::append(batch, head, begun, Outcome::Begun);
+            }
         }
         Ok(())
     }

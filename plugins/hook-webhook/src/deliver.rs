@@ -202,6 +202,7 @@ mod tests {
             },
             at: 1_700_000_000_000,
             object: Some(r#"{"version":1.10}"#.to_owned()),
+            failure: None,
             attempt: 3,
         }
     }
@@ -241,6 +242,15 @@ mod tests {
         let mut host = Fake::new([answer(200, "")]);
         deliver(&mut host, &urls(json!([{ "url": URL }])), &[event("a:b")]);
         assert_eq!(host.header(0, "x-chandlery-signature"), None);
+    }
+
+    #[test]
+    fn what_did_not_work_is_told_with_the_reason() {
+        let mut host = Fake::new([answer(204, "")]);
+        let failed = Event { failure: Some("no space left".to_owned()), ..event("a:b") };
+        deliver(&mut host, &urls(json!([{ "url": URL }])), &[failed]);
+        let body = String::from_utf8(host.sent[0].body.clone().unwrap()).unwrap();
+        assert!(body.contains(r#","failure":"no space left","object":"#), "{body}");
     }
 
     #[test]

@@ -23,8 +23,8 @@
 //! compares in constant time, and refuses what is older than some minutes.
 //!
 //! An event: `id`, `sequence`, `action`, `at` (milliseconds), `target` (`kind`,
-//! `namespace`, `name`, `version`, `labels`), `actor` (`id`, `kind`, `groups`) and
-//! `object`. An operation to be judged has `dry_run`, `object` and `previous`
+//! `namespace`, `name`, `version`, `labels`), `actor` (`id`, `kind`, `groups`),
+//! `object`, and `failure` (why) where an operation on a release did not work. An operation to be judged has `dry_run`, `object` and `previous`
 //! instead of `sequence` and `at`.
 //!
 //! With the format `escape` only uploads are told, in the form of Escape's web hook:

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 /// An event. The same on every attempt, so the number of the attempt is not in it. Its
 /// object is handed over apart: not all of it is for everybody.
 pub(crate) fn event(event: &Event, object: Option<&str>) -> String {
-    let facts = json!({
+    let mut facts = json!({
         "id": event.id,
         "sequence": event.sequence,
         "action": event.action,
@@ -14,6 +14,9 @@ pub(crate) fn event(event: &Event, object: Option<&str>) -> String {
         "target": target(&event.target),
         "actor": actor(&event.actor),
     });
+    if let Some(failure) = &event.failure {
+        facts["failure"] = failure.as_str().into();
+    }
     with(facts, &[("object", object)])
 }
 

@@ -3,7 +3,10 @@ use chandlery::{
     config::PluginConfig,
     store::outbox::{self, Queue},
 };
-use chandlery_tests::{Host, HostBuilder};
+use chandlery_tests::{
+    Host, HostBuilder,
+    dry_run::{app, install, upload},
+};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -86,6 +89,46 @@ fn check_signature(received: &Received) {
     let outer = Sha256::digest([&pad(0x5c), &inner[..]].concat());
     let expected = outer.iter().map(|it| format!("{it:02x}")).collect::<String>();
     assert_eq!(code, expected);
+}
+
+#[tokio::test]
+async fn a_url_is_told_of_what_did_not_work_in_order() {
+    let sink = Sink::start(&[]).await;
+    let url = format!("http://{}/told", sink.address);
+    let urls = json!([{ "url": url, "events": ["release:*"] }]);
+    let webhook = webhook("teller", "after-hook", &sink, json!({ "urls": urls }));
+    let host = host(&webhook).config(|config| {
+        let rehearsal = [("default".to_owned(), json!({}))].into();
+        config.platforms.insert("dry-run".to_owned(), rehearsal);
+    });
+    let host = host.start().await;
+    host.post("/api/package/upload", &upload("1.0.0")).await.expect(201);
+    let install = |told: Value| install("mine", &[app("web", told)]);
+    let bad = install(json!({ "deploy.fails": "permanent", "deploy.message": "no room" }));
+    let ana = host.as_user("ana");
+    ana.post("/api/package/install", &bad).await.expect(409);
+    ana.post("/api/package/install", &install(json!({ "scale.fails": "permanent" })))
+        .await
+        .expect(201);
+    let scale = json!({ "scale": [{ "name": "web", "count": 2 }] });
+    ana.post("/api/release/scale/mine", &scale).await.expect(409);
+
+    let told = sink.wait_for(3).await;
+    let told: Vec<Value> = told.iter().map(Received::json).collect();
+    let of = |it: &Value| (it["action"].as_str().unwrap().to_owned(), it["failure"].is_string());
+    assert_eq!(
+        told.iter().map(of).collect::<Vec<_>>(),
+        [
+            ("release:install".to_owned(), true),
+            ("release:install".to_owned(), false),
+            ("release:scale".to_owned(), true),
+        ]
+    );
+    assert!(told[0]["failure"].as_str().unwrap().contains("no room"), "{}", told[0]);
+    assert_eq!(told[0]["object"], Value::Null, "there never was such a release");
+    assert_eq!(told[0]["target"]["name"], "mine");
+    assert_eq!(told[1]["object"]["name"], "mine");
+    assert_eq!(settled(&host).await, Queue::default());
 }
 
 #[tokio::test]

@@ -2,13 +2,18 @@
 //! come back.
 
 use chandlery::store::{Audit, Outcome};
-use chandlery_tests::{Answer, EventStream, Host, guest};
+use chandlery_tests::{
+    Answer, DryRun, EventStream, Host,
+    dry_run::{app, install, upgrade},
+    guest,
+};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use super::problem;
+use super::{problem, releases::settled};
 
 const EVENTS: &str = "/api/v1/events";
+const INSTALL: &str = "/api/package/install";
 
 async fn host() -> Host {
     Host::builder().plugins(vec![patient(guest::allow_all())]).start().await
@@ -195,6 +200,73 @@ async fn how_an_operation_begins_and_fails_is_told() {
     host.app.store.verify_audit().await.unwrap();
 }
 
+/// The next event's action, turn and version, and why.
+async fn told(stream: &mut EventStream) -> (String, Option<String>) {
+    let event = stream.event().await.expect("the stream goes on").json();
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let mut told =
+        [&event["action"], &event["turn"], &event["target"]["version"]].map(text).join(" ");
+    if let Some(became) = event["target"]["became"].as_str() {
+        told += &format!(" {became}");
+    }
+    assert_eq!((&event["target"]["name"], &event["actor"]), (&"mine".into(), &"user:ana".into()));
+    (told, event["why"].as_str().map(str::to_owned))
+}
+
+#[tokio::test]
+async fn an_operation_is_told_of_when_it_begins_and_when_it_is_done_or_has_failed() {
+    let host = DryRun::default().host().await;
+    let ana = host.as_user("ana");
+    let mut stream = host.stream(&format!("{EVENTS}?action=release:*")).await;
+    let install = |told: Value| install("mine", &[app("web", told)]);
+    let to = |count: u32| json!({ "scale": [{ "name": "web", "count": count }] });
+    let bad = install(json!({ "deploy.fails": "permanent", "deploy.message": "no room" }));
+    ana.post(INSTALL, &bad).await.expect(409);
+    ana.post(INSTALL, &install(json!({ "scale.fails": "permanent" }))).await.expect(201);
+    ana.post("/api/release/scale/mine", &to(2)).await.expect(409);
+    let mut second = app("web", json!({}));
+    second["version"] = "2.0.0".into();
+    ana.post("/api/release/upgrade", &upgrade("mine", &[second.clone()])).await.expect(201);
+    settled(&host, "mine").await;
+    ana.post("/api/release/scale/mine", &to(2)).await.expect(201);
+    second["deploymentProperties"] =
+        app("web", json!({ "deployed-after": "never" }))["deploymentProperties"].take();
+    let mut third = upgrade("mine", &[second]);
+    third["timeout"] = 50.into();
+    ana.post("/api/release/upgrade", &third).await.expect(201);
+    settled(&host, "mine").await;
+    ana.delete("/api/release/mine").await.expect(200);
+
+    let late = "Did not detect apps in replacing release as healthy after 50 ms.";
+    for (expected, why) in [
+        ("release:install begun 1", None),
+        ("release:install failed 1", Some("no room")),
+        ("release:install begun 1", None),
+        ("release:install done 1", None),
+        ("release:scale begun 1", None),
+        ("release:scale failed 1", Some("Could not scale application [web]")),
+        ("release:upgrade begun 2", None),
+        ("release:upgrade done 2", None),
+        ("release:upgrade done 1 retired", None),
+        ("release:scale begun 2", None),
+        ("release:scale done 2", None),
+        ("release:upgrade begun 3", None),
+        ("release:upgrade failed 3", Some(late)),
+        ("release:delete begun 2", None),
+        ("release:delete done 2", None),
+    ] {
+        let (told, because) = told(&mut stream).await;
+        assert_eq!(told, expected);
+        match why {
+            Some(why) => {
+                assert!(because.as_ref().is_some_and(|it| it.contains(why)), "{because:?}")
+            }
+            None => assert_eq!(because, None, "{expected}"),
+        }
+    }
+    host.app.store.verify_audit().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_question_that_makes_no_sense_is_told_so() {
     let host = host().await;
@@ -205,6 +277,9 @@ async fn a_question_that_makes_no_sense_is_told_so() {
         ("after=99999999999999999999", "after"),
         ("after=1&after=2", "after"),
         ("actoin=release:*", "actoin"),
+        ("action=release:instal", "action"),
+        ("action=release:*&action=relase:*", "action"),
+        ("action=", "action"),
     ] {
         let answer = host.get(&format!("{EVENTS}?{query}")).await;
         let body = problem(answer, 400, "invalid");

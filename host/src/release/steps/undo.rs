@@ -12,6 +12,7 @@ use crate::{
         platform,
     },
     store::{
+        Outcome,
         operations::Phase,
         outbox::{self, Announcement},
         releases::{self, ReleaseRow},
@@ -90,21 +91,20 @@ async fn undo_step(app: &Arc<App>, operation: &mut Operation, index: usize) -> R
 }
 
 async fn give_up(app: &Arc<App>, mut operation: Operation, left: &[&str]) -> Result<()> {
-    let why = operation.message.take().unwrap_or_default();
-    operation.message = Some(match may_still_run(&operation, left) {
-        None => why.clone(),
-        Some(left) => format!("{why}; and {left}"),
-    });
+    let mut why = operation.message.take().unwrap_or_default();
+    if let Some(left) = may_still_run(&operation, left) {
+        why = format!("{why}; and {left}");
+    }
+    operation.message = Some(why.clone());
     operation.phase = Phase::Failed;
     operation.ended_ms = Some(now_ms());
     let failed = failed(app, &operation, left.is_empty()).await?;
     let target = release_target(&operation.release, Some(operation.version));
-    let told = failed.as_ref().map(|row| {
-        let (action, actor) = (operation.kind.action(), operation.asked.principal.clone());
-        Announcement::new(&app.plugins.set(), action, target, actor, Some(shown(&row.release)))
-    });
+    let (action, actor) = (operation.kind.action(), operation.asked.principal.clone());
+    let object = failed.as_ref().map(|row| shown(&row.release));
+    let told = Announcement::new(&app.plugins.set(), action, target, actor, object).failed(&why);
     let (audit, release) = (operation.audit(), operation.release.clone());
-    let kept = app.store.write_unaudited(move |change| {
+    let kept = app.store.write_as(audit, Outcome::Failed { why }, move |change| {
         operations::advance(change, &mut operation)?;
         let started = operation.steps.iter().filter_map(|it| it.app.as_ref());
         let started = started.filter_map(|it| Some((&it.name, &it.artifact.as_ref()?.sha256)));
@@ -116,11 +116,11 @@ async fn give_up(app: &Arc<App>, mut operation: Operation, left: &[&str]) -> Res
         if let Some(row) = failed {
             releases::put(change, &row)?;
         }
-        told.iter().try_for_each(|it| outbox::announce(change, it))
+        outbox::announce(change, &told)
     });
     kept.await?;
     app.engine.changed(&release);
-    app.store.refused(audit, why).await
+    Ok(())
 }
 
 /// The version that was to come about, if it was there to be seen.

@@ -28,6 +28,9 @@ pub struct Event {
     pub at: u64,
     /// The object as it was stored.
     pub object: Option<serde_json::Value>,
+    /// Why it did not work, where it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
     /// The queues that it was put in.
     pub hooks: Vec<String>,
     /// The lane, where it is not the target's.
@@ -37,8 +40,9 @@ pub struct Event {
 
 impl Event {
     pub(super) fn new(announcement: &Announcement, sequence: u64, at: u64) -> Self {
-        let Announcement { id, action, target, actor, object, hooks } = announcement.clone();
-        Event { id, sequence, action, target, actor, at, object, hooks, lane: None }
+        let Announcement { id, action, target, actor, object, failure, hooks } =
+            announcement.clone();
+        Event { id, sequence, action, target, actor, at, object, failure, hooks, lane: None }
     }
 
     /// The lane that it waits in.
@@ -56,6 +60,7 @@ impl Event {
             actor: self.actor.clone(),
             at: self.at,
             object: self.object.as_ref().map(ToString::to_string),
+            failure: self.failure.clone(),
             attempt,
         }
     }

@@ -49,6 +49,7 @@ fn announcement(hooks: &[&str], name: &str, padding: &str) -> Announcement {
             claims: Vec::new(),
         },
         object: Some(serde_json::json!({ "name": name, "padding": padding })),
+        failure: None,
         hooks: hooks.iter().map(ToString::to_string).collect(),
     }
 }
