@@ -64,6 +64,19 @@ async fn an_application_that_never_opens_its_port_is_deploying_until_it_is_delet
 }
 
 #[tokio::test]
+async fn what_an_application_is_told_in_vain_is_named_in_a_warning() {
+    let host = host(&[("runs", RUNS)]).await;
+    let told = json!({ "spring.cloud.deployer.cpu": "2", "spring.cloud.deployer.memory": "1g" });
+
+    let answer = host.post(INSTALL, &install("a", &[running("runs", told)])).await.expect(201);
+
+    let expected = "299 chandlery \"application `web`: deployment property \
+                    `spring.cloud.deployer.cpu` has no effect on this platform\"";
+    assert_eq!(answer.header("warning"), expected);
+    host.delete("/api/release/a").await.expect(200);
+}
+
+#[tokio::test]
 async fn an_application_that_ignores_the_request_to_end_is_killed() {
     let host = host(&[("stays", ENDS_SLOWLY)]).await;
     let timeout = json!({ "spring.cloud.deployer.local.shutdown-timeout": "1" });
