@@ -1,5 +1,6 @@
 //! Builds the plugins that the server ships with and lays them where
-//! `plugins/shipped.rs` takes them from.
+//! `plugins/shipped.rs` takes them from; and lays what new projects of plugins are made
+//! of where `workbench/project` takes it from.
 
 use std::{
     env, fs,
@@ -19,6 +20,9 @@ fn main() {
     }
 }
 
+const WATCHED: [&str; 7] =
+    ["Cargo.toml", "Cargo.lock", "sdk/Cargo.toml", "sdk/src", "sdk/templates", "wit", "plugins"];
+
 /// Builds every folder of `plugins/` that has a `chandlery.toml`.
 fn ship() -> Result<()> {
     // Asked for when it runs: with a target folder that came from another tree, what it
@@ -26,9 +30,10 @@ fn ship() -> Result<()> {
     let set = |name| PathBuf::from(env::var_os(name).expect("cargo sets it"));
     let top = set("CARGO_MANIFEST_DIR").join("..");
     let out = set("OUT_DIR");
-    for shared in ["Cargo.toml", "Cargo.lock", "sdk/Cargo.toml", "sdk/src", "wit", "plugins"] {
+    for shared in WATCHED {
         println!("cargo::rerun-if-changed={}", top.join(shared).display());
     }
+    lay_files(&top, &out)?;
 
     let toolchain = Toolchain::find()?;
     if let Some(compiler) = toolchain.watched() {
@@ -42,6 +47,33 @@ fn ship() -> Result<()> {
         list += &lay(&built, &out)?;
     }
     write(&out.join("shipped.rs"), format!("{list}]\n").as_bytes())
+}
+
+/// Lays the SDK, the interfaces and the templates into `out`, with a list of them.
+fn lay_files(top: &Path, out: &Path) -> Result<()> {
+    let mut files = vec![("sdk/Cargo.toml".to_owned(), top.join("sdk/Cargo.toml"))];
+    for (name, folder) in [("sdk/src", "sdk/src"), ("wit", "wit"), ("templates", "sdk/templates")] {
+        walk(name, &top.join(folder), &mut files);
+    }
+    files.sort();
+    let mut list = String::from("&[\n");
+    for (name, path) in files {
+        let text = fs::read(&path).unwrap_or_else(|it| panic!("{}: {it}", path.display()));
+        write(&out.join("files").join(&name), &text)?;
+        list +=
+            &format!("({name:?}, include_str!(concat!(env!(\"OUT_DIR\"), \"/files/{name}\"))),\n");
+    }
+    write(&out.join("files.rs"), format!("{list}]\n").as_bytes())
+}
+
+fn walk(name: &str, folder: &Path, files: &mut Vec<(String, PathBuf)>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = format!("{name}/{}", entry.file_name().to_string_lossy());
+        match entry.path() {
+            path if path.is_dir() => walk(&name, &path, files),
+            path => files.push((name, path)),
+        }
+    }
 }
 
 fn plugins(folder: &Path) -> Vec<PathBuf> {

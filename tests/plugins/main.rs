@@ -1,6 +1,7 @@
 //! What the runtime does with guests, good and bad.
 
 mod attacks;
+mod authors;
 mod deployers;
 mod fairness;
 mod hooks;

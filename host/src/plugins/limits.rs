@@ -43,6 +43,11 @@ pub struct Limits {
     pub component_bytes: Option<u64>,
 }
 
+impl Limits {
+    /// The size of a component, at most, where nothing is set.
+    pub const COMPONENT_BYTES_DEFAULT: usize = 8 << 20;
+}
+
 /// The limits in force for a binding.
 #[derive(Clone, Debug)]
 pub(super) struct Effective {
@@ -71,7 +76,9 @@ impl Effective {
             guest: Duration::from_millis(limits.guest_ms.unwrap_or(guest_ms).min(TIME_MS_MAX)),
             wall: Duration::from_millis(wall),
             transfer_bytes: transfer as usize,
-            component_bytes: limits.component_bytes.unwrap_or(8 << 20) as usize,
+            component_bytes: limits
+                .component_bytes
+                .map_or(Limits::COMPONENT_BYTES_DEFAULT, |it| it as usize),
         }
     }
 }

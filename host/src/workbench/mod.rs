@@ -10,6 +10,7 @@ mod calls;
 mod cases;
 mod expect;
 mod input;
+pub mod project;
 mod run;
 mod world;
 

@@ -9,12 +9,12 @@ use std::{
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use serde::Deserialize;
 
-use crate::{Error, Result, Toolchain, toolchain::TARGET};
+use crate::{Asked, Error, Result, Toolchain, toolchain::TARGET};
 
 /// A compiled crate.
 pub(crate) struct Module {
@@ -70,17 +70,29 @@ const TOLD: [&str; 18] = [
 ];
 
 /// Compiles the crate in `dir`, below `target`.
-pub(crate) fn compile(dir: &Path, target: &Path, toolchain: &Toolchain) -> Result<Module> {
+pub(crate) fn compile(
+    dir: &Path,
+    target: &Path,
+    toolchain: &Toolchain,
+    asked: Asked,
+) -> Result<Module> {
     let mut cargo = command(dir, target, toolchain);
+    match asked {
+        Asked::ByScript => cargo.arg("--locked"),
+        Asked::ByHand => cargo.stderr(Stdio::inherit()),
+    };
     let output = cargo
         .output()
         .map_err(|it| Error(format!("cannot run `{}`: {it}", toolchain.cargo.display())))?;
     if !output.status.success() {
         return Err(Error(format!(
-            "the plugin in `{}` does not compile with {}\n{}",
+            "the plugin in `{}` does not compile with {}{}",
             dir.display(),
             toolchain.name,
-            String::from_utf8_lossy(&output.stderr).trim_end()
+            match String::from_utf8_lossy(&output.stderr).trim_end() {
+                "" => String::new(),
+                said => format!("\n{said}"),
+            }
         )));
     }
     let manifest = fs::canonicalize(dir).unwrap_or(dir.to_owned()).join("Cargo.toml");
@@ -111,7 +123,7 @@ fn command(dir: &Path, target: &Path, toolchain: &Toolchain) -> Command {
         .current_dir(dir)
         .env("RUSTC", &toolchain.rustc)
         .env("CARGO_ENCODED_RUSTFLAGS", flags(toolchain).join("\u{1f}"))
-        .args(["build", "--lib", "--locked", "--profile", "guest", "--target", TARGET])
+        .args(["build", "--lib", "--profile", "guest", "--target", TARGET])
         .args(["--message-format", "json-render-diagnostics", "--target-dir"])
         .arg(target);
     for setting in PROFILE {

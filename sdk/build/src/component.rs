@@ -11,17 +11,26 @@ const MANIFEST: &str = "chandlery:manifest";
 
 /// Wraps a module, checks it against its manifest, and puts the manifest in.
 pub(crate) fn make(module: &[u8], manifest: &Manifest, json: &str) -> Result<Vec<u8>> {
-    let wrong = |what: String| Error(format!("the plugin `{}` {what}", manifest.name));
-    let mut component = ComponentEncoder::default()
+    let component = ComponentEncoder::default()
         .validate(true)
         .module(module)
         .and_then(|it| it.encode())
-        .map_err(|it| wrong(format!("does not make a component: {it:#}")))?;
+        .map_err(|it| wrong(manifest, format!("does not make a component: {it:#}")))?;
+    complete(component, manifest, json)
+}
+
+/// Checks a component against its manifest, and puts the manifest in.
+pub(crate) fn complete(mut component: Vec<u8>, manifest: &Manifest, json: &str) -> Result<Vec<u8>> {
+    let wrong = |what: String| wrong(manifest, what);
     let outside = Outside::of(&component).map_err(|it| wrong(format!("cannot be read: {it}")))?;
     outside.check(manifest).map_err(wrong)?;
     CustomSection { name: MANIFEST.into(), data: json.as_bytes().into() }
         .append_to_component(&mut component);
     Ok(component)
+}
+
+fn wrong(manifest: &Manifest, what: String) -> Error {
+    Error(format!("the plugin `{}` {what}", manifest.name))
 }
 
 /// What the manifest asks for and the component does not import.

@@ -1,7 +1,8 @@
 //! Builds Chandlery plugins written in Rust: finds a toolchain, compiles the crate for
-//! `wasm32-unknown-unknown`, makes the component and puts the manifest into it.
+//! `wasm32-unknown-unknown`, makes the component and puts the manifest into it. What
+//! other tools have made of other languages is checked and completed in the same way.
 //!
-//! It runs in build scripts, so it never installs anything: where no toolchain is
+//! It runs in build scripts, too, so it never installs anything: where no toolchain is
 //! found, the error says what to install. Nothing that has not changed is compiled
 //! again (cargo sees to that) or wrapped again (a digest does).
 
@@ -52,7 +53,32 @@ pub struct Built {
 /// Everything that is made on the way stays below `target`, which several builds may
 /// share, also at the same time.
 pub fn build(dir: &Path, target: &Path, toolchain: &Toolchain) -> Result<Built> {
-    let module = compile::compile(dir, target, toolchain)?;
+    of_module(dir, target, compile::compile(dir, target, toolchain, Asked::ByScript)?)
+}
+
+/// The same for somebody who waits for it: what cargo says goes to standard error, and a
+/// lock file is made where there is none.
+pub fn build_by_hand(dir: &Path, target: &Path, toolchain: &Toolchain) -> Result<Built> {
+    of_module(dir, target, compile::compile(dir, target, toolchain, Asked::ByHand)?)
+}
+
+/// Checks a component that another tool has made against the `chandlery.toml` in `dir`,
+/// and puts the manifest in.
+pub fn complete(dir: &Path, name: &str, version: &str, component: Vec<u8>) -> Result<Built> {
+    let manifest = Manifest::read(dir, name.to_owned(), version.to_owned())?;
+    let json = manifest.to_json();
+    let component = component::complete(component, &manifest, &json)?;
+    Ok(built(manifest, component))
+}
+
+/// Who asks for a build.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Asked {
+    ByScript,
+    ByHand,
+}
+
+fn of_module(dir: &Path, target: &Path, module: compile::Module) -> Result<Built> {
     let manifest = Manifest::read(dir, module.name, module.version)?;
     let bytes = read(&module.path)?;
     let json = manifest.to_json();

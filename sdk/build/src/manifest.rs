@@ -54,7 +54,7 @@ pub enum Kind {
 
 impl Kind {
     /// The interface that it exports.
-    pub(crate) fn interface(self) -> &'static str {
+    pub fn interface(self) -> &'static str {
         match self {
             Kind::Policy => "policy",
             Kind::Renderer => "renderer",
@@ -99,7 +99,7 @@ enum Settings {
 
 impl Manifest {
     /// Reads the `chandlery.toml` in `dir`.
-    pub(crate) fn read(dir: &Path, name: String, version: String) -> Result<Manifest> {
+    pub fn read(dir: &Path, name: String, version: String) -> Result<Manifest> {
         let path = dir.join("chandlery.toml");
         let wrong = |what: String| Error(format!("`{}`: {what}", path.display()));
         let text =

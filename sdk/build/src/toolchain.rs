@@ -85,7 +85,7 @@ impl Machine {
                 self.debian().map_err(|debian| {
                     Error(format!(
                         "plugins cannot be compiled: there is no Rust for `{TARGET}`; `make setup` \
-                         in the top folder installs one where it may, or do one of these\n  \
+                         in the source of Chandlery installs one where it may, or do one of these\n  \
                          {target}\n  {debian}"
                     ))
                 })

@@ -1,6 +1,8 @@
 //! `chandlery plugin …`: a verb, a file. What authors need works without a server.
 
+mod build;
 mod inspect;
+mod new;
 mod test;
 
 use std::{fs, path::Path, process::ExitCode};
@@ -13,6 +15,10 @@ use crate::error::{Error, Result};
 /// The verbs.
 #[derive(Subcommand)]
 pub(super) enum PluginCommand {
+    /// Makes a project of a new plugin
+    New(new::New),
+    /// Makes the component of a project
+    Build(build::Build),
     /// Says what a component is, what it imports and what it asks for
     Inspect(inspect::Inspect),
     /// Holds a component against its cases, in the server's own runtime
@@ -32,6 +38,8 @@ pub(super) enum Output {
 /// Runs a verb.
 pub(super) fn run(command: PluginCommand) -> ExitCode {
     match command {
+        PluginCommand::New(it) => code(it.run()),
+        PluginCommand::Build(it) => code(it.run()),
         PluginCommand::Inspect(it) => code(it.run()),
         PluginCommand::Test(it) => it.run(),
     }

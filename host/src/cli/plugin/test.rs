@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use serde_json::json;
 
-use super::{Output, inspect::grouped, read, runtime};
+use super::{Output, build::built, inspect::grouped, read, runtime};
 use crate::{
     cli::{code, say},
     error::{Error, Result},
@@ -19,8 +19,8 @@ use crate::{
 /// The arguments.
 #[derive(Args)]
 pub(in crate::cli) struct Test {
-    /// The component, a `.wasm` file
-    #[arg(value_name = "COMPONENT")]
+    /// The component, a `.wasm` file; or the folder of a project, which is built first
+    #[arg(value_name = "COMPONENT", default_value = ".")]
     component: PathBuf,
     /// Files of cases, or folders of them [default: `cases` beside the component or here]
     #[arg(value_name = "CASES")]
@@ -49,7 +49,11 @@ impl Test {
 
     /// Whether all cases hold.
     fn report(&self) -> Result<bool> {
-        let bench = Workbench::new(read(&self.component)?)?;
+        let component = match self.component.is_dir() {
+            true => built(&self.component, None)?.1,
+            false => read(&self.component)?,
+        };
+        let bench = Workbench::new(component)?;
         let files = self.files()?;
         let runtime = runtime()?;
         let mut tested = Vec::new();
@@ -105,8 +109,12 @@ impl Test {
     }
 
     fn default_cases(&self) -> Result<Vec<PathBuf>> {
-        let beside = self.component.parent().unwrap_or(Path::new("")).join("cases");
-        let found = [beside, PathBuf::from("cases")].into_iter().find(|it| it.is_dir());
+        let folder = match self.component.is_dir() {
+            true => self.component.as_path(),
+            false => self.component.parent().unwrap_or(Path::new("")),
+        };
+        let found =
+            [folder.join("cases"), PathBuf::from("cases")].into_iter().find(|it| it.is_dir());
         found.map(|it| vec![it]).ok_or_else(|| {
             Error::invalid("cases", "there is no folder `cases`: name the files of cases")
         })
