@@ -52,7 +52,7 @@ pub struct App {
     pub blobs: Blobs,
     /// The plugin runtime and the set in force.
     pub plugins: Plugins,
-    /// Plugins that are installed while the server runs.
+    /// What is changed about plugins while the server runs.
     pub extend: Extend,
     /// What is known of package repositories besides what is stored.
     pub repositories: Repositories,
@@ -97,7 +97,8 @@ pub async fn start_with(mut config: Config, bindings: Vec<Binding>) -> Result<Ar
     let services = services(&config, &store, &blobs).await?;
     let key = store.server_key("plugin-cache").await?;
     let plugins = Plugins::start(&config.data.join("cache"), key, services)?;
-    plugins.swap(plugins.build(bindings).await?);
+    let config = Arc::new(config);
+    let extend = Extend::start(&config, &store, &blobs, &plugins, bindings).await?;
 
     let tasks = Tasks::default();
     let app = Arc::new(App {
@@ -105,14 +106,14 @@ pub async fn start_with(mut config: Config, bindings: Vec<Binding>) -> Result<Ar
         log_followers: Arc::new(Semaphore::new(
             config.releases.log_followers_max.min(Semaphore::MAX_PERMITS),
         )),
-        config: Arc::new(config),
+        config,
         login,
         deletions: Arc::default(),
         downloads: Downloads::new(store.clone()),
         store,
         blobs,
         plugins,
-        extend: Extend::default(),
+        extend,
         repositories,
         engine: Engine::default(),
         tasks,

@@ -139,6 +139,24 @@ pub async fn is_still_allowed(app: &App, permit: &Permit) -> Result<bool> {
     }
 }
 
+/// Why a set of plugins would not let the caller do something; none where it would.
+pub(crate) fn would_allow(
+    app: &App,
+    caller: &Caller,
+    plugins: &PluginSet,
+    action: &str,
+    target: Target,
+) -> Result<Option<String>> {
+    let decided = plugins.decide(Asked {
+        principal: &caller.principal,
+        action,
+        target: &target,
+        context: &context(app, caller),
+    })?;
+    let why = || decided.reason.unwrap_or_else(|| format!("`{action}` is not allowed"));
+    Ok((!decided.allowed).then(why))
+}
+
 /// The target that a release is, or a version of one.
 pub(crate) fn release_target(name: &str, version: Option<u32>) -> Target {
     Target {
@@ -179,7 +197,7 @@ impl Permit {
     /// Whether any before-hook is to be asked: without one, no object need be made for
     /// [`Permit::reviewed`].
     pub fn is_reviewed(&self) -> bool {
-        self.caller.plugins.has_before_hooks(self.action)
+        self.caller.plugins.has_before_hooks(self.action, &self.target)
     }
 
     /// Puts a thing to the before-hooks of the action, as `object`, and gives it as
@@ -226,7 +244,7 @@ impl Permit {
         asked: Put<'_>,
         read: impl FnOnce(Value, &T) -> Result<T, String>,
     ) -> Result<T> {
-        if !self.caller.plugins.has_before_hooks(asked.action) {
+        if !self.caller.plugins.has_before_hooks(asked.action, &self.target) {
             return Ok(thing);
         }
         let reviewed = self.review(app, &asked).await?;

@@ -26,8 +26,8 @@ async fn a_hook_is_asked_about_its_actions_only() {
     let mut hook = guest::refusing_hook();
     hook.actions = vec!["release:install".into()];
     let set = plugins.build(vec![hook]).await.unwrap();
-    assert!(set.has_before_hooks("release:install"));
-    assert!(!set.has_before_hooks("release:delete"));
+    assert!(set.has_before_hooks("release:install", &target()));
+    assert!(!set.has_before_hooks("release:delete", &target()));
     assert!(set.review(operation("release:install", "{}")).await.is_err());
     assert!(set.review(operation("release:delete", "{}")).await.is_ok());
 }
@@ -129,8 +129,8 @@ async fn an_after_hook_gives_one_outcome_for_each_event() {
     let mut two = guest::binding("two", Kind::AfterHook, two.component());
     two.actions = vec!["release:*".into()];
     let set = plugins.build(vec![guest::listening_hook(), two]).await.unwrap();
-    assert_eq!(set.after_hooks("release:install"), ["listening-hook", "two"]);
-    assert_eq!(set.after_hooks("package:upload"), ["listening-hook"]);
+    assert_eq!(set.after_hooks("release:install", &target()), ["listening-hook", "two"]);
+    assert_eq!(set.after_hooks("package:upload", &target()), ["listening-hook"]);
 
     let events: Vec<Event> = (0..3).map(event).collect();
     let done = set.deliver("listening-hook", &events).await.unwrap();

@@ -245,6 +245,8 @@ pub fn binding(name: &str, kind: Kind, component: Vec<u8>) -> Binding {
         grants: Grants::default(),
         secrets: Secrets::default(),
         actions: vec!["*".to_owned()],
+        namespaces: Vec::new(),
+        units: Vec::new(),
         fail_mode: FailMode::Closed,
         limits: Limits::default(),
     }

@@ -128,6 +128,15 @@ where
     route(id, Method::PUT, path, routing::on(MethodFilter::PUT, handler))
 }
 
+/// A PATCH.
+pub(super) fn patch<H, T>(id: &'static str, path: &str, handler: H) -> Route
+where
+    H: Handler<T, Arc<App>>,
+    T: 'static,
+{
+    route(id, Method::PATCH, path, routing::on(MethodFilter::PATCH, handler))
+}
+
 /// A DELETE.
 pub(super) fn delete<H, T>(id: &'static str, path: &str, handler: H) -> Route
 where

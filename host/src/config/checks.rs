@@ -47,6 +47,13 @@ pub(super) fn check(config: &Config) -> Result<()> {
         }
     }
 
+    for (name, source) in &config.secrets {
+        // The text is not repeated: it may be the secret itself.
+        if !source.starts_with("env:") && !source.starts_with("file:") {
+            let message = "it must be `env:VARIABLE` or `file:PATH`, not a secret itself";
+            return Err(Error::invalid(format!("secrets.{name}"), message));
+        }
+    }
     if !config.web_hook.is_empty() {
         web_hook::read(&config.web_hook)?;
     }

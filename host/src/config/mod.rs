@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     repositories::{RepositoryConfig, repositories},
     secret::Secret,
-    show::show,
+    show::{show, without_secrets},
     sources::{Flag, Loaded, Origin, Sources},
 };
 use crate::capabilities::Grants;
@@ -60,6 +60,12 @@ pub struct Config {
     pub web_hook: String,
     /// Plugins, besides and instead of the shipped ones.
     pub plugins: Vec<PluginConfig>,
+    /// Whether bindings that were made on the running server are put to work; without
+    /// them, one that keeps the server from working can be changed.
+    pub stored_bindings: bool,
+    /// Secrets for bindings that are made on the running server, by the name that their
+    /// grants know them by: name → `env:VARIABLE` or `file:PATH`.
+    pub secrets: BTreeMap<String, String>,
     /// Platforms to install releases on: kind → account name → the account's settings.
     pub platforms: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
     /// How releases are upgraded and rolled back.
@@ -171,6 +177,12 @@ pub struct PluginConfig {
     pub secrets: BTreeMap<String, String>,
     /// For hooks: actions it is asked about or told of, `*` for all.
     pub actions: Vec<String>,
+    /// For hooks: only what lies in these namespaces, which may end with `*`; all where
+    /// it is empty.
+    pub namespaces: Vec<String>,
+    /// For hooks: only what belongs to units of these names, which may end with `*`; all
+    /// where it is empty.
+    pub units: Vec<String>,
     /// `closed`, `open` or `ignore`; each kind has its default.
     pub fail_mode: Option<String>,
     /// What it may use, where the defaults of its kind do not fit.
@@ -280,6 +292,8 @@ impl Default for Config {
             events: Events::default(),
             web_hook: String::new(),
             plugins: Vec::new(),
+            stored_bindings: true,
+            secrets: BTreeMap::new(),
             platforms: BTreeMap::new(),
             releases: Releases::default(),
             resources: Resources::default(),

@@ -23,6 +23,8 @@ const UNASKED: [(&str, Kind); 3] = [
     ("deployer-local", Kind::Deployer),
 ];
 
+const DRY_RUN: &str = "deployer-dry-run";
+
 /// The bindings to put in force: the shipped plugins, and what the settings add
 /// to them or put in their place.
 pub async fn bindings(config: &Config) -> Result<Vec<Binding>> {
@@ -33,7 +35,7 @@ pub async fn bindings(config: &Config) -> Result<Vec<Binding>> {
         }
     }
     if config.platforms.get("dry-run").is_some_and(|it| !it.is_empty())
-        && let Some(shipped) = shipped("deployer-dry-run")
+        && let Some(shipped) = shipped(DRY_RUN)
     {
         let grants = Grants { clock: true, ..Grants::default() };
         bindings.push(unasked(shipped, grants, Kind::Deployer));
@@ -58,6 +60,14 @@ pub async fn bindings(config: &Config) -> Result<Vec<Binding>> {
     Ok(bindings)
 }
 
+/// Whether the server puts a binding to work by itself, so that what is changed on the
+/// running server may take its place.
+pub(crate) fn is_unasked(config: &Config, binding: &Binding) -> bool {
+    let named = config.plugins.iter().any(|it| it.name == binding.name);
+    let own = UNASKED.iter().map(|it| it.0).chain([DRY_RUN]);
+    !named && own.into_iter().any(|it| it == binding.name)
+}
+
 /// Names the setting in an error that a plugin caused.
 pub(crate) fn blame(names: &[String], error: Error) -> Error {
     let Error::Plugin { plugin, message, source } = error else { return error };
@@ -80,6 +90,8 @@ fn unasked(shipped: &Shipped, grants: Grants, kind: Kind) -> Binding {
         grants,
         secrets: Secrets::default(),
         actions: Vec::new(),
+        namespaces: Vec::new(),
+        units: Vec::new(),
         fail_mode: FailMode::Closed,
         limits: Limits::default(),
     }
@@ -122,7 +134,9 @@ async fn binding(key: &str, plugin: &PluginConfig) -> Result<Binding> {
         grants: plugin.grants.clone(),
         secrets: secrets(key, plugin)?,
         actions: plugin.actions.clone(),
-        fail_mode: fail_mode(key, plugin.fail_mode.as_deref(), kind)?,
+        namespaces: plugin.namespaces.clone(),
+        units: plugin.units.clone(),
+        fail_mode: fail_mode(&format!("{key}.fail_mode"), plugin.fail_mode.as_deref(), kind)?,
         limits: plugin.limits.clone(),
     })
 }
@@ -175,14 +189,15 @@ fn kind(key: &str, text: &str) -> Result<Kind> {
     })
 }
 
-fn fail_mode(key: &str, text: Option<&str>, kind: Kind) -> Result<FailMode> {
+/// Reads a fail mode. `field` is what the caller calls it.
+pub(crate) fn fail_mode(field: &str, text: Option<&str>, kind: Kind) -> Result<FailMode> {
     match text {
         None if kind == Kind::AfterHook => Ok(FailMode::Ignore),
         None | Some("closed") => Ok(FailMode::Closed),
         Some("open") => Ok(FailMode::Open),
         Some("ignore") => Ok(FailMode::Ignore),
         Some(it) => Err(Error::invalid(
-            format!("{key}.fail_mode"),
+            field,
             format!("`{it}` is not a fail mode: `closed`, `open` or `ignore`"),
         )),
     }

@@ -29,6 +29,26 @@ pub fn show(loaded: &Loaded) -> String {
     text
 }
 
+/// Settings of a plugin with what may be a secret masked.
+pub fn without_secrets(settings: &Value) -> Value {
+    masked_below("", settings)
+}
+
+fn masked_below(key: &str, value: &Value) -> Value {
+    match value {
+        Value::Object(table) => {
+            let below = |(name, it): (&String, &Value)| {
+                (name.clone(), masked_below(&format!("{key}.{name}"), it))
+            };
+            Value::Object(table.iter().map(below).collect())
+        }
+        Value::Array(items) if items.iter().any(|it| it.is_object() || it.is_array()) => {
+            items.iter().map(|it| masked_below(key, it)).collect()
+        }
+        value => masked(key, value),
+    }
+}
+
 fn flatten(value: &Value, key: String, lines: &mut Vec<(String, String)>) {
     let below = |name: &str| match key.is_empty() {
         true => name.to_owned(),
@@ -66,7 +86,7 @@ fn masked(key: &str, value: &Value) -> Value {
     if is_secret(key) && !pointer && !text.is_empty() {
         return MASK.into();
     }
-    without_secrets(text).into()
+    without_secrets_in(text).into()
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -113,7 +133,7 @@ fn words(name: &str) -> Vec<String> {
 
 /// `https://user:password@host/?token=secret` without its secrets. A user without
 /// a password is likely to be a token.
-fn without_secrets(text: &str) -> String {
+fn without_secrets_in(text: &str) -> String {
     let Ok(mut url) = url::Url::parse(text) else { return text.to_owned() };
     let query = url.query().map(masked_query);
     let query = query.filter(|it| url.query() != Some(it));
@@ -161,6 +181,18 @@ mod tests {
         assert!(line("listen").ends_with("# default"));
         assert!(line("plugins").ends_with("# variable CHANDLERY_PLUGINS"));
         assert!(line("limits.json_bytes_max").contains(" = 1048576 "));
+    }
+
+    #[test]
+    fn settings_are_shown_without_their_secrets() {
+        let settings = serde_json::json!({
+            "urls": [{ "url": "https://a:hunter2@b/", "secret": "hunter2" }], "tokens": ["hunter2"],
+            "nested": { "password": { "deep": "hunter2" } }, "colour": "red", "count": 3,
+        });
+        let shown = without_secrets(&settings);
+        assert!(!shown.to_string().contains("hunter2"), "{shown}");
+        assert_eq!((&shown["colour"], &shown["count"]), (&"red".into(), &3.into()));
+        assert_eq!(shown["urls"][0]["url"], "https://a:***@b/");
     }
 
     #[test]

@@ -20,8 +20,15 @@ const PREFIX: &str = "CHANDLERY_";
 /// Names the settings file; no setting itself.
 const FILE_VARIABLE: &str = "CHANDLERY_CONFIG";
 /// Variables with the prefix that others read.
-const FOREIGN_VARIABLES: [&str; 3] =
-    [FILE_VARIABLE, "CHANDLERY_WASM_TOOLCHAIN", "CHANDLERY_PROCESS"];
+const FOREIGN_VARIABLES: [&str; 7] = [
+    FILE_VARIABLE,
+    "CHANDLERY_WASM_TOOLCHAIN",
+    "CHANDLERY_PROCESS",
+    "CHANDLERY_SERVER",
+    "CHANDLERY_USER",
+    "CHANDLERY_PASSWORD",
+    "CHANDLERY_TOKEN",
+];
 
 /// Where one setting's value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]

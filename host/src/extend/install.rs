@@ -4,15 +4,15 @@
 //! What is refused leaves an audit record with the reason, and nothing else: its bytes
 //! are nobody's, and are collected.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{Stream, TryStreamExt};
+use futures::Stream;
 use serde_json::json;
 
 use super::{
     names::{PluginName, PluginVersion},
-    shipped,
+    shipped, spec,
 };
 use crate::{
     app::App,
@@ -138,7 +138,7 @@ async fn looked_at(app: &App, order: &Order, stored: &Stored) -> Result<Examined
             return Err(Error::Busy { what: "plugins being installed", retry_after });
         }
     };
-    let bytes = whole(app, stored).await?;
+    let bytes = spec::whole(&app.blobs, &stored.sha256, stored.size).await?;
     let limit = app.config.limits.component_bytes_max;
     let examined = app.plugins.examine(&bytes, limit).await;
     let examined = examined.map_err(|why| Error::invalid("component", why))?;
@@ -152,15 +152,6 @@ async fn looked_at(app: &App, order: &Order, stored: &Stored) -> Result<Examined
         }
     }
     Ok(examined)
-}
-
-async fn whole(app: &App, stored: &Stored) -> Result<Arc<[u8]>> {
-    let mut bytes = Vec::with_capacity(usize::try_from(stored.size).unwrap_or_default());
-    let mut parts = app.blobs.get(&stored.sha256, 0..stored.size).await?;
-    while let Some(part) = parts.try_next().await? {
-        bytes.extend_from_slice(&part);
-    }
-    Ok(bytes.into())
 }
 
 fn row(

@@ -11,7 +11,7 @@ use crate::{
     authz::Permit,
     error::{Error, Result},
     store::{
-        Change, View,
+        Change, View, bindings,
         installed::{self, InstalledRow},
         outbox::{Announcement, announce},
     },
@@ -30,7 +30,11 @@ pub async fn remove(
         return Err(Error::Conflict(message));
     }
     let key = (name.clone(), version.clone());
-    let row = app.store.read(move |view| known(view, &key.0, &key.1)).await?;
+    let seen = app.store.read(move |view| {
+        unused(view, &key.0, &key.1)?;
+        known(view, &key.0, &key.1)
+    });
+    let row = seen.await?;
     let object = json!({ "name": name, "version": version, "sha256": row.sha256 });
     let fixed = |_, _: &()| Err("there is nothing to change in a deletion".to_owned());
     permit.reviewed(app, (), object.clone(), Some(object.clone()), fixed).await?;
@@ -38,6 +42,7 @@ pub async fn remove(
     let told = Announcement::of(permit, Some(object));
     let work = move |change: &mut dyn Change| {
         let row = known(change, &name, &version)?;
+        unused(change, &name, &version)?;
         installed::delete(change, &row);
         announce(change, &told)
     };
@@ -46,6 +51,20 @@ pub async fn remove(
 
 fn known(view: &(impl View + ?Sized), name: &str, version: &str) -> Result<InstalledRow> {
     installed::find(view, name, version)?.ok_or_else(|| unknown(name, Some(version)))
+}
+
+/// Sees that no binding uses a version, waits for it or may go back to it.
+fn unused(view: &(impl View + ?Sized), name: &str, version: &str) -> Result<()> {
+    let users = bindings::users(view, name, version)?;
+    if users.is_empty() {
+        return Ok(());
+    }
+    let users: Vec<String> = users.iter().take(10).map(|it| format!("`{it}`")).collect();
+    Err(Error::Conflict(format!(
+        "`{name}` {version} is used: it is what is in force, waits for a grant, or what a rollback \
+         goes to, in the bindings {}",
+        users.join(", ")
+    )))
 }
 
 /// There is no such plugin.

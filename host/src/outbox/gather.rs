@@ -62,7 +62,7 @@ pub(super) async fn gather(app: Arc<App>, set: Arc<PluginSet>, batch: Vec<Pendin
 
 async fn gather_one(app: &Arc<App>, set: &PluginSet, pending: &Pending) -> Result<()> {
     let event = &pending.event;
-    let hooks = set.document_hooks(&event.action);
+    let hooks = set.document_hooks(&event.action, &event.target);
     let mut notices = Vec::new();
     let mut object = Value::Null;
     if !hooks.is_empty()

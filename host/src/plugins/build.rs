@@ -16,6 +16,7 @@ use super::{
     custom_metrics::CustomMetrics,
     engine::{self, Machine},
     failure::Failure,
+    filter::Filter,
     imports,
     limits::{COMPONENT_MEMORIES_MAX, Effective},
     load,
@@ -63,13 +64,39 @@ pub(super) struct Prepared {
     pub(super) compile_ms: u64,
 }
 
+/// A binding that is compiled, linked and checked. A copy is another handle to it.
+#[derive(Clone)]
+pub struct Ready {
+    pub(super) bound: Arc<Bound>,
+    pub(super) linked: Linked,
+    pub(super) filter: Filter,
+    plugin: Arc<(String, String)>,
+}
+
+impl Ready {
+    /// The name in the component's manifest; empty without one.
+    pub fn plugin(&self) -> &str {
+        &self.plugin.0
+    }
+
+    /// The version in the component's manifest; empty without one.
+    pub fn version(&self) -> &str {
+        &self.plugin.1
+    }
+
+    /// The SHA-256 of the component.
+    pub fn digest(&self) -> &str {
+        &self.bound.digest
+    }
+}
+
 /// Makes one binding ready. The error names the binding and says what to do.
 pub(super) async fn ready(
     machine: &Arc<Machine>,
     cache: &Arc<Cache>,
     services: &Services,
-    binding: Binding,
-) -> Result<(Arc<Bound>, Linked)> {
+    binding: &Binding,
+) -> Result<Ready> {
     let name = binding.name.clone();
     let refused = |message: String| Error::Plugin { plugin: name.clone(), message, source: None };
     let bytes_max = Effective::of(binding.kind, &binding.limits).component_bytes;
@@ -88,7 +115,8 @@ pub(super) async fn ready(
     );
     let bound = bound(machine, services, binding, digest, weight);
     check_settings(&bound, &linked).await.map_err(refused)?;
-    Ok((bound, linked))
+    let plugin = Arc::new((manifest.name, manifest.version));
+    Ok(Ready { bound, linked, filter: Filter::of(binding), plugin })
 }
 
 /// Reads a component, has `look` find out what it wants to know, compiles and links it.
@@ -119,7 +147,7 @@ pub(super) async fn prepared<T: Send + 'static>(
 pub(super) fn bound(
     machine: &Arc<Machine>,
     services: &Services,
-    binding: Binding,
+    binding: &Binding,
     digest: String,
     weight: u32,
 ) -> Arc<Bound> {
@@ -131,8 +159,8 @@ pub(super) fn bound(
             settings => settings.to_string(),
         },
         limits: Effective::of(binding.kind, &binding.limits),
-        grants: binding.grants,
-        secrets: binding.secrets,
+        grants: binding.grants.clone(),
+        secrets: binding.secrets.clone(),
         fail_mode: binding.fail_mode,
         weight,
         machine: machine.clone(),
@@ -140,7 +168,7 @@ pub(super) fn bound(
         breaker: Breaker::of(binding.kind),
         meter: Meter::new(&binding.name),
         custom: CustomMetrics::new(&binding.name),
-        name: binding.name,
+        name: binding.name.clone(),
     })
 }
 

@@ -9,6 +9,7 @@ use super::{
     build::{self, Prepared},
     cache::Cache,
     engine::Machine,
+    filter::Filter,
     load,
 };
 use crate::capabilities::{Grants, Services, secrets::Secrets};
@@ -91,12 +92,10 @@ pub(super) async fn examine(
     let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
     let prepared = build::prepared(machine, cache, bytes, bytes_max, Outside::of);
     let (Prepared { digest, linked, weight, compile_ms, .. }, outside) = prepared.await?;
-    let bound = |kind| build::bound(machine, services, nobodys(kind), digest.clone(), weight);
+    let bound = |kind| build::bound(machine, services, &nobodys(kind), digest.clone(), weight);
     let mut set = PluginSet::default();
     for kind in &outside.kinds {
-        let added = set.add(*kind, Vec::new(), bound(*kind), linked.clone());
-        added
-            .map_err(|it| format!("its exports differ from those of a {}: {it:#}", kind.word()))?;
+        set.add_parts(Filter::default(), bound(*kind), linked.clone())?;
     }
     let first = *outside.kinds.first().ok_or("it is no plugin of any kind")?;
     let findings = build::says_of_settings(&bound(first), &linked).await?;
@@ -112,6 +111,8 @@ fn nobodys(kind: Kind) -> Binding {
         grants: Grants::everything(),
         secrets: Secrets::default(),
         actions: Vec::new(),
+        namespaces: Vec::new(),
+        units: Vec::new(),
         fail_mode: FailMode::Closed,
         limits: Limits::default(),
     }

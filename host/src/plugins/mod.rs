@@ -11,6 +11,7 @@ pub mod deployer;
 mod engine;
 mod examine;
 mod failure;
+mod filter;
 mod guest;
 mod imports;
 pub mod inspect;
@@ -33,11 +34,8 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use self::{
-    cache::Cache,
-    engine::{Machine, Usage},
-};
 pub use self::{
+    build::Ready,
     deployer::Deployer,
     engine::Used,
     examine::{Examined, Outside, Wanted},
@@ -46,9 +44,13 @@ pub use self::{
     set::{BoundPlugin, Decided, PluginSet, Reviewed},
     validating_hook::Looked,
 };
+use self::{
+    cache::Cache,
+    engine::{Machine, Usage},
+};
 use crate::{
     capabilities::{Grants, Services, secrets::Secrets},
-    error::{Error, Result},
+    error::Result,
 };
 
 /// Sets that are kept for going back to.
@@ -97,6 +99,10 @@ pub struct Binding {
     pub secrets: Secrets,
     /// For hooks: the actions, `*` for all.
     pub actions: Vec<String>,
+    /// For hooks: only what lies in these namespaces; all where it is empty.
+    pub namespaces: Vec<String>,
+    /// For hooks: only what belongs to units of these names; all where it is empty.
+    pub units: Vec<String>,
     /// What a failure means.
     pub fail_mode: FailMode,
     /// What it may use; the defaults of its kind where nothing is set.
@@ -153,18 +159,27 @@ impl Plugins {
 
     /// Compiles, links and checks a whole new set. Nothing in force is touched.
     pub async fn build(&self, bindings: Vec<Binding>) -> Result<PluginSet> {
-        set::check_names(&bindings)?;
+        let mut ready = Vec::with_capacity(bindings.len());
+        for binding in &bindings {
+            ready.push(self.ready(binding).await?);
+        }
+        self.assemble(&ready)
+    }
+
+    /// Compiles, links and checks one binding, for any number of sets.
+    pub async fn ready(&self, binding: &Binding) -> Result<Ready> {
         let Shared { machine, cache, services, .. } = &*self.shared;
+        let ready = build::ready(machine, cache, services, binding).await?;
+        PluginSet::default().add(&ready)?;
+        Ok(ready)
+    }
+
+    /// A set of what is ready, in that order.
+    pub fn assemble<'a>(&self, parts: impl IntoIterator<Item = &'a Ready>) -> Result<PluginSet> {
         let mut set = PluginSet::default();
-        for binding in bindings {
-            let (kind, actions, name) =
-                (binding.kind, binding.actions.clone(), binding.name.clone());
-            let (bound, linked) = build::ready(machine, cache, services, binding).await?;
-            set.add(kind, actions, bound, linked).map_err(|it| Error::Plugin {
-                plugin: name,
-                message: format!("its exports differ from those of a {}: {it:#}", kind.word()),
-                source: None,
-            })?;
+        for ready in parts {
+            set.check_name(ready)?;
+            set.add(ready)?;
         }
         Ok(set)
     }
@@ -201,29 +216,5 @@ impl Plugins {
 impl Kind {
     fn is_hook(self) -> bool {
         matches!(self, Kind::BeforeHook | Kind::AfterHook)
-    }
-}
-
-/// Whether a filter of actions covers one: by name, `*` for all, or all below a
-/// prefix with `release:*`.
-fn wants(actions: &[String], action: &str) -> bool {
-    actions.iter().any(|it| match it.strip_suffix('*') {
-        Some(prefix) => action.starts_with(prefix),
-        None => it == action,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn actions_match_by_name_by_prefix_or_all() {
-        let wants = |pattern: &str, action| wants(&[pattern.to_owned()], action);
-        assert!(wants("*", "release:install"));
-        assert!(wants("release:*", "release:install"));
-        assert!(wants("release:install", "release:install"));
-        assert!(!wants("release:install", "release:delete"));
-        assert!(!wants("package:*", "release:install"));
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::{
     bound::{Bound, Linked},
     failure::Failure,
+    filter::Filter,
     meter::Function,
+    types::Target,
 };
 
 mod bindings {
@@ -33,7 +35,7 @@ pub use bindings::exports::chandlery::plugin::notifying::{Event, Outcome};
 /// A hook in force.
 pub(super) struct NotifyingHook {
     pub(super) bound: Arc<Bound>,
-    actions: Vec<String>,
+    filter: Filter,
     pre: bindings::NotifyingHookPre<super::guest::Guest>,
 }
 
@@ -41,15 +43,15 @@ impl NotifyingHook {
     /// Takes a linked component whose exports are those of the world.
     pub(super) fn new(
         bound: Arc<Bound>,
-        actions: Vec<String>,
+        filter: Filter,
         linked: Linked,
     ) -> wasmtime::Result<NotifyingHook> {
-        Ok(NotifyingHook { bound, actions, pre: bindings::NotifyingHookPre::new(linked)? })
+        Ok(NotifyingHook { bound, filter, pre: bindings::NotifyingHookPre::new(linked)? })
     }
 
     /// Whether it is to be told.
-    pub(super) fn wants(&self, action: &str) -> bool {
-        super::wants(&self.actions, action)
+    pub(super) fn wants(&self, action: &str, target: &Target) -> bool {
+        self.filter.wants(action, target)
     }
 
     /// Tells it. One outcome an event: a missing one is to be tried again, one too

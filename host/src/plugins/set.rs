@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use super::{
-    Binding, FailMode, Kind,
+    FailMode, Kind,
     bound::{Bound, Linked},
+    build::Ready,
     deployer::Deployer,
     failure::Failure,
+    filter::Filter,
     meter::Failed,
     notifying_hook::{Event, NotifyingHook, Outcome},
     policy::{Asked, Decision, Effect, Kept, Policy, Question},
     renderer::{Job, Output, Renderer, Template},
-    types::Diagnostic,
+    types::{Diagnostic, Target},
     validating_hook::{Denial, Looked, Operation, ValidatingHook},
 };
 use crate::error::{Error, Result};
@@ -69,21 +71,38 @@ pub struct BoundPlugin {
 
 impl PluginSet {
     /// Puts a binding that was made ready at the end of its kind.
-    pub(super) fn add(
+    pub(super) fn add(&mut self, ready: &Ready) -> Result<()> {
+        let Ready { bound, linked, filter, .. } = ready;
+        let added = self.add_parts(filter.clone(), bound.clone(), linked.clone());
+        added.map_err(|message| Error::Plugin { plugin: bound.name.clone(), message, source: None })
+    }
+
+    /// The same of its parts. The error is a sentence.
+    pub(super) fn add_parts(
         &mut self,
-        kind: Kind,
-        actions: Vec<String>,
+        filter: Filter,
+        bound: Arc<Bound>,
+        linked: Linked,
+    ) -> Result<(), String> {
+        let word = bound.kind.word();
+        self.add_typed(filter, bound, linked)
+            .map_err(|it| format!("its exports differ from those of a {word}: {it:#}"))
+    }
+
+    fn add_typed(
+        &mut self,
+        filter: Filter,
         bound: Arc<Bound>,
         linked: Linked,
     ) -> wasmtime::Result<()> {
-        match kind {
+        match bound.kind {
             Kind::Policy => self.policies.push(Policy::new(bound, linked)?),
             Kind::Renderer => self.renderers.push(Arc::new(Renderer::new(bound, linked)?)),
             Kind::Deployer => self.deployers.push(Arc::new(Deployer::new(bound, linked)?)),
             Kind::BeforeHook => {
-                self.before_hooks.push(ValidatingHook::new(bound, actions, linked)?);
+                self.before_hooks.push(ValidatingHook::new(bound, filter, linked)?);
             }
-            Kind::AfterHook => self.after_hooks.push(NotifyingHook::new(bound, actions, linked)?),
+            Kind::AfterHook => self.after_hooks.push(NotifyingHook::new(bound, filter, linked)?),
         }
         Ok(())
     }
@@ -147,9 +166,9 @@ impl PluginSet {
         policy.keep().map_err(|it| it.into_error(&policy.bound.name))
     }
 
-    /// Whether any before-hook is to be asked about `action`.
-    pub fn has_before_hooks(&self, action: &str) -> bool {
-        self.before_hooks.iter().any(|it| it.wants(action))
+    /// Whether any before-hook is to be asked about `action` on that target.
+    pub fn has_before_hooks(&self, action: &str, target: &Target) -> bool {
+        self.before_hooks.iter().any(|it| it.wants(action, target))
     }
 
     /// Asks the before-hooks of the action in their order. A no is
@@ -158,7 +177,10 @@ impl PluginSet {
         let mut warnings = Vec::new();
         let mut passed = Vec::new();
         let mut changed_by = None;
-        for hook in self.before_hooks.iter().filter(|it| it.wants(&operation.action)) {
+        for hook in &self.before_hooks {
+            if !hook.wants(&operation.action, &operation.target) {
+                continue;
+            }
             match hook.review(&operation).await {
                 Ok(Ok(reviewed)) => {
                     warnings.extend(reviewed.warnings);
@@ -196,21 +218,21 @@ impl PluginSet {
         hook.review(operation).await.map_err(|it| it.into_error(&hook.bound.name))
     }
 
-    /// Whether any after-hook wants to hear of `action`.
-    pub fn has_after_hooks(&self, action: &str) -> bool {
-        self.after_hooks.iter().any(|it| it.wants(action))
+    /// Whether any after-hook wants to hear of `action` on that target.
+    pub fn has_after_hooks(&self, action: &str, target: &Target) -> bool {
+        self.after_hooks.iter().any(|it| it.wants(action, target))
     }
 
-    /// The names of the after-hooks that want to hear of `action`.
-    pub fn after_hooks(&self, action: &str) -> Vec<String> {
-        let wanting = self.after_hooks.iter().filter(|it| it.wants(action));
+    /// The names of the after-hooks that want to hear of `action` on that target.
+    pub fn after_hooks(&self, action: &str, target: &Target) -> Vec<String> {
+        let wanting = self.after_hooks.iter().filter(|it| it.wants(action, target));
         wanting.map(|it| it.bound.name.clone()).collect()
     }
 
     /// The names of the after-hooks that want to hear of `action` and may know the hooks
     /// documents of namespaces and units.
-    pub fn document_hooks(&self, action: &str) -> Vec<String> {
-        let mut names = self.after_hooks(action);
+    pub fn document_hooks(&self, action: &str, target: &Target) -> Vec<String> {
+        let mut names = self.after_hooks(action, target);
         names.retain(|it| self.knows_documents(it));
         names
     }
@@ -278,6 +300,22 @@ impl PluginSet {
         self.deployers.iter().find(|it| it.bound.name == name).cloned()
     }
 
+    /// The name of a binding is its own among those of its kind; a component that is
+    /// a hook of both kinds may have one name for both.
+    pub(super) fn check_name(&self, ready: &Ready) -> Result<()> {
+        let (name, kind) = (&ready.bound.name, ready.bound.kind);
+        if name.is_empty() {
+            return Err(Error::invalid("name", "a plugin needs a name"));
+        }
+        let same = |it: &Arc<Bound>| {
+            it.name == *name && (it.kind == kind || !it.kind.is_hook() || !kind.is_hook())
+        };
+        match self.bounds().any(same) {
+            true => Err(Error::invalid("name", format!("two plugins have the name `{name}`"))),
+            false => Ok(()),
+        }
+    }
+
     fn policy(&self, name: &str) -> Result<&Policy> {
         let found = self.policies.iter().find(|it| it.bound.name == name);
         found.ok_or_else(|| Error::not_found("policy", name))
@@ -296,25 +334,6 @@ impl PluginSet {
         let deployers = self.deployers.iter().map(|it| &it.bound);
         policies.chain(renderers).chain(before).chain(after).chain(deployers)
     }
-}
-
-/// The name of a binding is its own among those of its kind; a component that is
-/// a hook of both kinds may have one name for both.
-pub(super) fn check_names(bindings: &[Binding]) -> Result<()> {
-    for (index, binding) in bindings.iter().enumerate() {
-        if binding.name.is_empty() {
-            return Err(Error::invalid("name", "a plugin needs a name"));
-        }
-        let same = |it: &&Binding| {
-            it.name == binding.name
-                && (it.kind == binding.kind || !it.kind.is_hook() || !binding.kind.is_hook())
-        };
-        if bindings[..index].iter().find(same).is_some() {
-            let message = format!("two plugins have the name `{}`", binding.name);
-            return Err(Error::invalid("name", message));
-        }
-    }
-    Ok(())
 }
 
 /// A decision as part of the whole; `None` where it is not the policy's to say.

@@ -8,8 +8,10 @@ use serde_json::Value;
 use super::{
     bound::{Bound, Linked},
     failure::Failure,
+    filter::Filter,
     limits::Limit,
     meter::Function,
+    types::Target,
 };
 
 mod bindings {
@@ -47,7 +49,7 @@ const DEPTH_MAX: usize = 100;
 /// A hook in force.
 pub(super) struct ValidatingHook {
     pub(super) bound: Arc<Bound>,
-    actions: Vec<String>,
+    filter: Filter,
     pre: bindings::ValidatingHookPre<super::guest::Guest>,
 }
 
@@ -64,15 +66,15 @@ impl ValidatingHook {
     /// Takes a linked component whose exports are those of the world.
     pub(super) fn new(
         bound: Arc<Bound>,
-        actions: Vec<String>,
+        filter: Filter,
         linked: Linked,
     ) -> wasmtime::Result<ValidatingHook> {
-        Ok(ValidatingHook { bound, actions, pre: bindings::ValidatingHookPre::new(linked)? })
+        Ok(ValidatingHook { bound, filter, pre: bindings::ValidatingHookPre::new(linked)? })
     }
 
     /// Whether it is to be asked.
-    pub(super) fn wants(&self, action: &str) -> bool {
-        super::wants(&self.actions, action)
+    pub(super) fn wants(&self, action: &str, target: &Target) -> bool {
+        self.filter.wants(action, target)
     }
 
     /// Asks, and applies what it wants to change.

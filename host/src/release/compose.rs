@@ -153,7 +153,7 @@ async fn review(app: &App, permit: &Permit, release: &Release, ask: Ask<'_>) -> 
             false => Err("only `configValues` and `manifest` of a release may change".to_owned()),
         }
     };
-    if !permit.caller.plugins.has_before_hooks(ask.action) {
+    if !permit.caller.plugins.has_before_hooks(ask.action, &permit.target) {
         return Ok(release.clone());
     }
     let previous = ask.previous.map(shown);

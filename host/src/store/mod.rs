@@ -9,6 +9,7 @@
 
 pub mod audit;
 mod batch;
+pub mod bindings;
 pub mod blob_refs;
 pub mod dependencies;
 mod engine;

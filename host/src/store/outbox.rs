@@ -57,7 +57,7 @@ impl Announcement {
     /// Whether any after-hook wants to hear of what `permit` allowed: without one, no
     /// object need be made for [`Announcement::of`].
     pub fn is_wanted(permit: &Permit) -> bool {
-        permit.caller.plugins.has_after_hooks(permit.action)
+        permit.caller.plugins.has_after_hooks(permit.action, &permit.target)
     }
 
     /// What `permit` allowed, told to the after-hooks that were in force when the
@@ -75,7 +75,7 @@ impl Announcement {
         actor: Principal,
         object: Option<serde_json::Value>,
     ) -> Self {
-        let hooks = plugins.after_hooks(action);
+        let hooks = plugins.after_hooks(action, &target);
         let id = match hooks.is_empty() {
             true => String::new(),
             false => uuid::Uuid::new_v4().to_string(),

@@ -114,6 +114,8 @@ mod tests {
     const OTHERS: &[&str] = &[
         "audit",
         "audit_head",
+        "binding_revisions",
+        "bindings",
         "blob_refs",
         "meta",
         "namespaces_leaving",

@@ -251,6 +251,7 @@ pub(super) fn events(input: &Value, now_ms: u64) -> Result<Vec<Event>> {
         at: Option<u64>,
         object: Option<Json>,
         attempt: Option<u32>,
+        failure: Option<String>,
     }
     let it: Input = read(input)?;
     let event = |(index, it): (usize, One)| {
@@ -264,6 +265,7 @@ pub(super) fn events(input: &Value, now_ms: u64) -> Result<Vec<Event>> {
             at: it.at.unwrap_or(now_ms),
             object: it.object.map(|it| it.0),
             attempt: it.attempt.unwrap_or(1),
+            failure: it.failure,
         }
     };
     Ok(it.events.into_iter().enumerate().map(event).collect())

@@ -143,6 +143,8 @@ impl Workbench {
             secrets: Secrets::of(case.grants.secrets.as_ref(), &case.secrets),
             grants: case.grants.clone(),
             actions: vec!["*".to_owned()],
+            namespaces: Vec::new(),
+            units: Vec::new(),
             fail_mode: FailMode::Closed,
             limits: case.limits.clone(),
         })

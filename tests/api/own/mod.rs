@@ -1,12 +1,15 @@
 //! Our own endpoints: releases as they really are, and what changes.
 
+mod bindings;
 mod events;
 mod logs;
 mod plan;
+mod plugin_commands;
 mod plugins;
 mod releases;
 mod repositories;
 mod streams;
+mod swaps;
 
 use chandlery_tests::Answer;
 use serde_json::Value;

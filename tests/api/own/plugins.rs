@@ -41,7 +41,7 @@ fn hollow(imports: &[&str], exports: &[&str]) -> Vec<u8> {
 const POLICY: [&str; 2] = ["chandlery:plugin/lifecycle@0.1.0", "chandlery:plugin/policy@0.1.0"];
 
 /// With a manifest.
-fn saying(mut component: Vec<u8>, manifest: &Value) -> Vec<u8> {
+pub(super) fn saying(mut component: Vec<u8>, manifest: &Value) -> Vec<u8> {
     let name = "chandlery:manifest";
     let data = manifest.to_string();
     let mut section = vec![name.len() as u8];

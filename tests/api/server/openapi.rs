@@ -8,7 +8,7 @@ use chandlery_tests::{Answer, Host};
 use serde_json::{Map, Value, json};
 
 const DOCUMENT: &str = "/api/v1/openapi.json";
-const METHODS: [&str; 4] = ["get", "post", "put", "delete"];
+const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 async fn document(host: &Host) -> Value {
     let answer = host.get(DOCUMENT).await.expect(200);

@@ -40,7 +40,7 @@ use crate::{
 const TITLE: &str = "Chandlery";
 const ABOUT: &str = "One server for two APIs: the inventory keeps releases, as Escape's clients \
     know it, and the release API puts packages to work, as Skipper's clients know it; releases, \
-    events and plugins have endpoints of our own beside both, under `/api/v1/`. Every GET \
+    events, plugins and bindings have endpoints of our own beside both, under `/api/v1/`. Every GET \
     answers HEAD as well. Every answer carries the request's id as `X-Request-Id`. A path of the \
     inventory is the same with and without a final slash, unless it says otherwise.";
 
@@ -203,6 +203,7 @@ fn http_method(method: &Method) -> HttpMethod {
     match *method {
         Method::POST => HttpMethod::Post,
         Method::PUT => HttpMethod::Put,
+        Method::PATCH => HttpMethod::Patch,
         Method::DELETE => HttpMethod::Delete,
         _ => HttpMethod::Get,
     }

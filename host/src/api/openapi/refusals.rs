@@ -44,6 +44,7 @@ pub(super) fn reason(status: u16) -> &'static str {
     match status {
         200 => "Done.",
         201 => "Done, and kept.",
+        202 => "It waits for a grant; what was in force still is.",
         204 => "Done, and nothing more to say.",
         206 => "The part that was asked for.",
         302 => "It is somewhere else.",

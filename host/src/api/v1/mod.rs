@@ -6,6 +6,8 @@
 //! slash; only those of repositories are older, and take both.
 
 mod answer;
+mod bindings;
+mod body;
 mod events;
 mod logs;
 mod plan;
@@ -21,13 +23,14 @@ use axum::{Router, middleware};
 
 pub(super) use self::answer::{Problem, problem};
 use self::{
+    bindings::{BindingPage, Grant, RevisionPage, Rollback},
     logs::Logs,
     plugins::PluginPage,
     releases::{HistoryPage, OverviewPage},
 };
 use super::{
     openapi::{either, json, nothing, text, typed},
-    routes::{Routes, delete, get, post},
+    routes::{Route, Routes, delete, get, patch, post, put},
 };
 use crate::{
     app::App,
@@ -36,6 +39,7 @@ use crate::{
         overview::Overview,
         plan::{Order, Plan},
     },
+    store::bindings::Spec,
 };
 
 /// The routes of this family.
@@ -138,6 +142,68 @@ pub(super) fn routes() -> Routes {
         .group("Releases as they are", "/api/v1/releases", releases)
         .group("Plugins", "/api/v1/plugins", plugins)
         .group("Repositories", repositories::BASE, repositories::routes())
+        .group("Bindings", "/api/v1/bindings", bindings())
+}
+
+fn bindings() -> [Route; 8] {
+    const IF_MATCH: &str = "The entity tag of the binding: nothing is done where it has changed.";
+    const FORCE: &str = "With `true` also where the caller could change no binding after it.";
+    let changes = |route: Route| route.header("If-Match", IF_MATCH).query("force", FORCE);
+    [
+        get("readBindings", "", bindings::list)
+            .says("All bindings, by name, wherever they come from, a page at a time")
+            .query("limit", "Bindings on a page, 1 to 100; 50 where it is absent.")
+            .query("cursor", "The `next` of the page before.")
+            .gives(200, json::<BindingPage>())
+            .refuses([400])
+            .as_written(),
+        get("readBinding", "/{name}", bindings::read)
+            .says("What a binding is, where it comes from, and what of it waits for a grant")
+            .gives(200, json::<extend::Shown>())
+            .refuses([400, 404])
+            .as_written(),
+        get("readBindingHistory", "/{name}/history", bindings::history)
+            .says("The revisions of a binding, the newest first")
+            .query("limit", "Revisions on a page, 1 to 100; 50 where it is absent.")
+            .query("cursor", "The `next` of the page before.")
+            .gives(200, json::<RevisionPage>())
+            .refuses([400, 404])
+            .as_written(),
+        changes(put("putBinding", "/{name}", bindings::put))
+            .says("Puts a plugin to work under that name, or something else in its place")
+            .takes(json::<Spec>())
+            .gives(200, json::<extend::Shown>())
+            .gives(201, json::<extend::Shown>())
+            .gives(202, json::<extend::Shown>())
+            .refuses([400, 409, 412, 413])
+            .as_written(),
+        changes(patch("changeBinding", "/{name}", bindings::patch))
+            .says("Changes what the merge patch (RFC 7396) names of a binding")
+            .takes(json::<Spec>().or("application/merge-patch+json"))
+            .gives(200, json::<extend::Shown>())
+            .gives(201, json::<extend::Shown>())
+            .gives(202, json::<extend::Shown>())
+            .refuses([400, 404, 409, 412, 413])
+            .as_written(),
+        changes(post("grantBinding", "/{name}/grant", bindings::grant))
+            .says("Grants what a revision waits for, and puts it in force once nothing is missing")
+            .takes(json::<Grant>())
+            .gives(200, json::<extend::Shown>())
+            .gives(202, json::<extend::Shown>())
+            .refuses([400, 404, 409, 412, 413])
+            .as_written(),
+        changes(post("rollbackBinding", "/{name}/rollback", bindings::rollback))
+            .says("Puts the revision before this one in force again, or an earlier one")
+            .takes(json::<Rollback>())
+            .gives(200, json::<extend::Shown>())
+            .refuses([400, 404, 409, 412, 413])
+            .as_written(),
+        changes(delete("deleteBinding", "/{name}", bindings::delete))
+            .says("Takes a binding away that was made on the running server")
+            .gives(204, nothing())
+            .refuses([400, 404, 409, 412])
+            .as_written(),
+    ]
 }
 
 /// What all requests of this family go through.

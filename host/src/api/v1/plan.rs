@@ -4,23 +4,21 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension,
-    body::{Body, to_bytes},
+    body::Body,
     extract::{RawQuery, State},
     http::{HeaderMap, HeaderValue, header},
 };
-use serde_json::{Map, Value};
-use serde_path_to_error::Segment;
 use tokio::time::Instant;
 
 use super::{
     answer::{Answer, Failure},
+    body,
     query::{Query, shortened},
     releases::{Part, json, name_of},
 };
 use crate::{
     app::App,
     authz::{self, Caller, release_target},
-    error::Error,
     release::{
         overview,
         plan::{self, Order},
@@ -95,22 +93,7 @@ async fn wait_for(app: &App, name: &str, until: Instant) -> Answer<()> {
 }
 
 async fn order(app: &App, body: Body) -> Answer<Order> {
-    let limit_bytes = app.config.limits.json_bytes_max;
-    let limit = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
-    let bytes =
-        to_bytes(body, limit).await.map_err(|_| Error::TooLarge { what: "body", limit_bytes })?;
-    let wrong = |it: serde_json::Error| {
-        Failure::invalid("", format!("the body is not the JSON of an order: {it}"))
-    };
-    // An order is an object: serde would take a list of its members as well.
-    let members: Map<String, Value> = serde_json::from_slice(&bytes).map_err(wrong)?;
-    serde_path_to_error::deserialize(Value::Object(members)).map_err(|it| {
-        let field = match it.path().iter().next() {
-            None | Some(Segment::Unknown) => String::new(),
-            Some(_) => it.path().to_string(),
-        };
-        Failure::invalid(&field, format!("the body is not the JSON of an order: {}", it.inner()))
-    })
+    body::read(body::object(app, body, "an order").await?, "an order")
 }
 
 /// The index in `If-Match`; none where there is none, or any will do.

@@ -1,10 +1,17 @@
-//! `chandlery plugin inspect`: what a component says of itself.
+//! `chandlery plugin inspect`: what a component says of itself, or what a server knows of
+//! a plugin.
 
 use std::{fmt::Write as _, path::PathBuf};
 
 use clap::Args;
 
-use super::{Output, read};
+use serde_json::Value;
+
+use super::{
+    Output,
+    client::{Client, Named, Remote, cell},
+    read,
+};
 use crate::{
     cli::say,
     error::{Error, Result},
@@ -14,22 +21,45 @@ use crate::{
 /// The arguments.
 #[derive(Args)]
 pub(in crate::cli) struct Inspect {
-    /// The component, a `.wasm` file
+    /// The component, a `.wasm` file; or a plugin on the server, `name` or `name@version`
     #[arg(value_name = "COMPONENT")]
     component: PathBuf,
-    /// As what it is printed
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Output,
+    #[command(flatten)]
+    remote: Remote,
 }
 
 impl Inspect {
     /// Prints it.
     pub(super) fn run(&self) -> Result<()> {
+        let named = self.component.to_str().and_then(|it| it.parse::<Named>().ok());
+        match named.filter(|it| !self.component.exists() && !it.name.contains(['/', '\\'])) {
+            Some(plugin) => self.ask(&plugin),
+            None => self.look(),
+        }
+    }
+
+    /// Prints what the server knows.
+    fn ask(&self, plugin: &Named) -> Result<()> {
+        let path = match &plugin.version {
+            Some(version) => format!("/api/v1/plugins/{}/{version}", plugin.name),
+            None => format!("/api/v1/plugins/{}", plugin.name),
+        };
+        let read = async |client: &Client| {
+            let found = client.get(&path).await?;
+            match found["versions"][0]["version"].as_str() {
+                Some(greatest) => client.get(&format!("{path}/{greatest}")).await,
+                None => Ok(found),
+            }
+        };
+        self.remote.run(read, known)
+    }
+
+    fn look(&self) -> Result<()> {
         let facts = facts(&read(&self.component)?).map_err(|why| {
             let message = format!("`{}` is no plugin: {why}", self.component.display());
             Error::invalid("component", message)
         })?;
-        match self.output {
+        match self.remote.output {
             Output::Table => say(table(&facts).trim_end()),
             Output::Json => {
                 let text = serde_json::to_string_pretty(&facts);
@@ -38,6 +68,43 @@ impl Inspect {
         }
         Ok(())
     }
+}
+
+/// What a server knows, for people.
+fn known(it: &Value) -> String {
+    let mut text = String::new();
+    let mut row = |name: &str, value: String| {
+        if !value.is_empty() {
+            // A string takes everything.
+            let _ = writeln!(text, "{name:<13}{value}");
+        }
+    };
+    for name in ["name", "version", "description", "kinds", "origin", "imports"] {
+        row(name, cell(&it[name]));
+    }
+    for capability in it["capabilities"].as_array().into_iter().flatten() {
+        let granted = cell(&capability["granted"]);
+        let granted = if granted.is_empty() { "nobody".to_owned() } else { granted };
+        let reason = cell(&capability["reason"]);
+        row("wants", format!("{:<10}granted to {granted}  {reason}", cell(&capability["name"])));
+    }
+    row("host", cell(&it["requires_host"]));
+    row("guests", "made anew for each call".to_owned());
+    row("size", format!("{} bytes", cell(&it["size"])));
+    row("sha256", cell(&it["sha256"]));
+    row("compiled in", it["compile_ms"].as_u64().map_or(String::new(), |it| format!("{it} ms")));
+    row(
+        "installed",
+        format!("{} {}", cell(&it["installed_at"]), cell(&it["installed_by"])).trim().to_owned(),
+    );
+    for used in it["uses"].as_array().into_iter().flatten() {
+        row("bound", format!("{} ({})", cell(&used["binding"]), cell(&used["kind"])));
+        for failure in used["failures"].as_array().into_iter().flatten() {
+            let (at, function) = (cell(&failure["at"]), cell(&failure["function"]));
+            row("failed", format!("{at} {function}: {}", cell(&failure["why"])));
+        }
+    }
+    text
 }
 
 /// The facts for people, a line each.
