@@ -5,8 +5,8 @@
 
 use chandlery_sdk::{
     deployer::{
-        self, App, AppStatus, Deployer, Diagnostic, Features, Instance, Lifecycle, LogPage,
-        Placement, PluginError, Scope, State,
+        self, App, AppStatus, Deployer, Diagnostic, Features, Instance, Lifecycle, LogLines,
+        LogPage, LogWant, Placement, PluginError, Scope, State,
     },
     log,
 };
@@ -66,6 +66,10 @@ impl Deployer for Plugin {
         _limit_bytes: u32,
     ) -> Result<LogPage, PluginError> {
         Ok(LogPage { text: String::new(), next: None })
+    }
+
+    fn read_log(_: Scope, _handle: String, _want: LogWant) -> Result<LogLines, PluginError> {
+        Ok(LogLines { texts: Vec::new(), more: false })
     }
 }
 
