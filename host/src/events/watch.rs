@@ -105,7 +105,7 @@ impl Watch {
         self.looked
     }
 
-    /// Waits for what comes next. [`Error::Gone`] where that is told no more: the
+    /// Waits for what comes next. [`Error::Gone`](crate::error::Error::Gone) where that is told no more: the
     /// watcher was too far behind.
     pub async fn next(&mut self) -> Result<Next> {
         let heartbeat = self.app.events.heartbeat();
