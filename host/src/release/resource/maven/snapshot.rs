@@ -107,6 +107,7 @@ fn elements(xml: &str, mut see: impl FnMut(&[&str], &str)) -> Option<()> {
     let mut path: Vec<&str> = Vec::new();
     let mut rest = xml;
     let mut text = "";
+    let mut is_xml = false;
     while let Some(at) = rest.find('<') {
         text = if text.is_empty() { rest[..at].trim() } else { text };
         rest = &rest[at..];
@@ -135,6 +136,7 @@ fn elements(xml: &str, mut see: impl FnMut(&[&str], &str)) -> Option<()> {
                     None => (tag, false),
                 };
                 path.push(tag.split_whitespace().next()?);
+                is_xml = true;
                 text = "";
                 if path.len() > DEPTH_MAX {
                     return None;
@@ -146,7 +148,7 @@ fn elements(xml: &str, mut see: impl FnMut(&[&str], &str)) -> Option<()> {
             }
         }
     }
-    (path.is_empty() && !xml.trim().is_empty()).then_some(())
+    (path.is_empty() && is_xml).then_some(())
 }
 
 #[cfg(test)]
