@@ -71,7 +71,7 @@ async fn carry_out(app: Arc<App>, permit: Permit, asked: Asked) -> Result<Change
     let before = Before::read(&app, name).await?;
     before.expect(name, &asked.expected)?;
     match next(&app, name, &before, asked.what).await? {
-        Next::Spec(new) => put(&app, &permit, name, before, new, asked.force).await,
+        Next::Spec(new) => put(&app, &permit, name, before, *new, asked.force).await,
         Next::NothingPending => drop_pending(&app, &permit, name, before).await,
         Next::Gone => delete(&app, &permit, name, before, asked.force).await,
     }

@@ -41,7 +41,7 @@ pub(super) struct Before {
 /// What a change comes to.
 pub(super) enum Next {
     /// This, from now on.
-    Spec(New),
+    Spec(Box<New>),
     /// What waited is dropped.
     NothingPending,
     /// It is no more.
@@ -115,7 +115,7 @@ impl Before {
 
 /// What a change comes to, before anything is looked at.
 pub(super) async fn next(app: &App, name: &str, before: &Before, what: What) -> Result<Next> {
-    let changed = |spec, decided| Next::Spec(New { spec, like: None, decided });
+    let changed = |spec, decided| Next::Spec(Box::new(New { spec, like: None, decided }));
     Ok(match what {
         What::Put(spec) => changed(*spec, Decided::AsUsual),
         What::Patch(patch) => changed(patched(before.known(name)?, patch)?, Decided::AsUsual),
@@ -136,7 +136,7 @@ pub(super) async fn next(app: &App, name: &str, before: &Before, what: What) -> 
             let revision = earlier(app, name, before, to).await?;
             let like = Some((revision.like.unwrap_or(revision.number), revision.before));
             let decided = Decided::AllBut(Vec::new());
-            Next::Spec(New { spec: revision.spec, like, decided })
+            Next::Spec(Box::new(New { spec: revision.spec, like, decided }))
         }
         What::Delete => match &before.row {
             Some(_) => Next::Gone,

@@ -208,11 +208,8 @@ fn moment(value: &toml::Value) -> Option<u64> {
         toml::Value::String(it) => it.clone(),
         _ => return None,
     };
-    let text = if text.ends_with(|it: char| it == 'Z' || it == 'z') || text.contains('+') {
-        text
-    } else {
-        format!("{text}Z")
-    };
+    let text =
+        if text.ends_with(['Z', 'z']) || text.contains('+') { text } else { format!("{text}Z") };
     let moment = OffsetDateTime::parse(&text.replacen(' ', "T", 1), &Rfc3339).ok()?;
     u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok()
 }

@@ -1,6 +1,10 @@
 //! What applications write is read, and followed, by those who may.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use chandlery::config::Config;
 use chandlery_tests::{
@@ -56,7 +60,7 @@ fn folders(host: &Host) -> Vec<PathBuf> {
 }
 
 /// Has an instance write that, and waits until it has.
-async fn say(folder: &PathBuf, text: &str) {
+async fn say(folder: &Path, text: &str) {
     let (new, said) = (folder.join("say.new"), folder.join("say"));
     fs::write(&new, text).unwrap();
     fs::rename(&new, &said).unwrap();

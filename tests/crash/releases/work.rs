@@ -245,7 +245,7 @@ impl Work {
             changed["version"] = self.number.to_string().into();
         }
         if self.place == Place::Local {
-            apps.iter_mut().for_each(|it| make_local(it));
+            apps.iter_mut().for_each(make_local);
             if is_never_healthy {
                 // It never listens at the port that it is given.
                 apps[2]["applicationProperties"]["server.port"] = "0".into();

@@ -301,12 +301,10 @@ impl World {
                 assert!(!answered || found == version, "{ask:?} was answered");
                 return;
             }
-            Some((Then::Cancel, _)) => {
-                if self.is_cancelled(&before.name) {
-                    after = before;
-                    weather = self.weather.clone();
-                    carry_out(&mut after, &mut weather, ask, true);
-                }
+            Some((Then::Cancel, _)) if self.is_cancelled(&before.name) => {
+                after = before;
+                weather = self.weather.clone();
+                carry_out(&mut after, &mut weather, ask, true);
             }
             Some((Then::Others, call)) if call != Call::Status => self.others_come(index),
             _ => {}
